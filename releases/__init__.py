@@ -1,0 +1,1 @@
+"""switchover: atomic release directories over SSH, proven after every switch."""
