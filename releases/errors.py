@@ -1,15 +1,15 @@
 """Every error raised on purpose, each with one line, a hint and the exit code of the command.
 
-    ReleaseError
-    ├── UsageError            2   the command line or deploy.toml
-    │   └── ConfigError       2   every mistake of deploy.toml at once
-    ├── Refused              10   a check said no; nothing was changed
-    │   ├── BuildFailed      10   the build or test command failed; nothing was sent
-    │   ├── HostKeyRefused   10   unknown or changed host key; nothing was sent
-    │   └── Unreachable      10   no session with the host, so nothing was begun
-    ├── StepFailed           11   a step ended with an error on a host
-    ├── OutcomeUnknown       14   the line dropped: the host may or may not have done it
-    └── LockHeld             75   another deploy owns the application on this host
+ReleaseError
+├── UsageError            2   the command line or deploy.toml
+│   └── ConfigError       2   every mistake of deploy.toml at once
+├── Refused              10   a check said no; nothing was changed
+│   ├── BuildFailed      10   the build or test command failed; nothing was sent
+│   ├── HostKeyRefused   10   unknown or changed host key; nothing was sent
+│   └── Unreachable      10   no session with the host, so nothing was begun
+├── StepFailed           11   a step ended with an error on a host
+├── OutcomeUnknown       14   the line dropped: the host may or may not have done it
+└── LockHeld             75   another deploy owns the application on this host
 """
 
 from collections.abc import Sequence

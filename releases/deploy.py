@@ -1,0 +1,200 @@
+"""deploy: what is to be shipped and what was found on the hosts → a plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from . import steps
+from .config import Config
+from .errors import Refused
+from .layout import Release
+from .manifest import Difference, Manifest, difference
+from .migrations import command as migrations
+from .plan import Phase, Plan, Step
+from .processes.kind import Switch
+from .prune import pruning
+from .surveyed import Surveyed
+from .switching import Author, began, number, rehearse, switch_over
+
+BLOCK = 4096
+HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of a release
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What is to go live: its manifest and where it comes from; *bases* are the manifests that each host has already."""
+
+    release: Release
+    manifest: Manifest
+    revision: str = ""
+    subject: str = ""
+    bases: Mapping[str, Manifest] = field(default_factory=dict)
+
+    def difference(self, host: Surveyed) -> Difference:
+        """What *host* needs."""
+        return difference(self.manifest, self.bases.get(host.name))
+
+
+def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, force: bool = False) -> Plan:
+    """Plan to make *shipment* live on *hosts*, the first of them being the leader.
+
+    Raises `Refused` with the first reason why it cannot be safe.
+    """
+    for host in hosts:
+        host.check()
+    if not force and all(_is_live(host, shipment) for host in hosts):
+        return _proof_only(hosts)
+    for host in hosts:
+        _forecast(host, shipment)
+    n = number(hosts)
+    plan = {host.name: _steps(host, shipment, author, n, leads=host is hosts[0]) for host in hosts}
+    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment))
+
+
+def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
+    """Plan to make a *release* live that lies complete on every host; nothing is marked bad."""
+    for host in hosts:
+        host.check()
+        if release not in host.facts.complete:
+            raise Refused(
+                f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them"
+            )
+    if all(host.facts.live == release for host in hosts):
+        return _proof_only(hosts)
+    n = number(hosts)
+    plan = {}
+    for host in hosts:
+        switch = Switch(
+            host.config.root, n, release, host.facts.live, replaced=bool(host.config.prepare.environment)
+        )
+        plan[host.name] = (
+            began(host, switch, "deploy", author),
+            steps.verify(host.layout, release),
+            *rehearse(host, switch),
+            *switch_over(host, switch),
+        )
+    return Plan("deploy", n, release, hosts[0].facts.live, plan)
+
+
+def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads: bool) -> tuple[Step, ...]:
+    config, release = host.config, shipment.release
+    switch = Switch(config.root, n, release, host.facts.live, replaced=replaced(config, host, shipment))
+    return (
+        began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
+        *_staging(host, shipment, switch),
+        *_expanding(host, switch, leads=leads),
+        *rehearse(host, switch),
+        *switch_over(host, switch),
+        *pruning(host, release, n),
+    )
+
+
+def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, ...]:
+    config, layout, release = host.config, host.layout, shipment.release
+    needed, prepare = shipment.difference(host), host.config.prepare
+    says = (
+        f"send {len(needed.sent)} paths, {size(needed.bytes_sent)};"
+        f" link {len(needed.same)} files that {host.facts.newest or 'no release'} has already"
+    )
+    linked = (steps.link(config, release),) if config.shared.files or config.shared.dirs else ()
+    prepared = (
+        (steps.commands("prepare", prepare.commands, switch, phase=Phase.STAGE, timeout_s=prepare.timeout_s),)
+        if prepare.commands
+        else ()
+    )
+    return (
+        steps.stage(layout, release),
+        steps.send(layout, release, says, timeout_s=6 * 3600),
+        steps.check(layout, release, shipment.manifest.digest, copies=bool(prepare.commands)),
+        *linked,
+        *prepared,
+        steps.seal(layout, release),
+    )
+
+
+def _expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ...]:
+    settings = host.config.migrations
+    if not settings or not (leads or settings.run_on == "each"):
+        return ()
+    initial = switch.previous is None and not host.facts.history.proven
+    probe = () if switch.previous is None else steps.probe(host.config, host.kinds, switch)
+    return (*migrations.steps(settings, switch, initial=initial), *probe)
+
+
+def replaced(config: Config, host: Surveyed, shipment: Shipment) -> bool:
+    """Has one of the ``environment`` files changed since what is live? Then processes must be new."""
+    base = shipment.bases.get(host.name)
+    if base is None or host.facts.live is None:
+        return False
+    now, then = ({e.path: e.sha256 for e in m.entries} for m in (shipment.manifest, base))
+    return any(now.get(path) != then.get(path) for path in config.prepare.environment)
+
+
+def _is_live(host: Surveyed, shipment: Shipment) -> bool:
+    facts, base = host.facts, shipment.bases.get(host.name)
+    proven = (
+        facts.live in facts.history.proven and facts.live in facts.complete and facts.live == facts.newest
+    )
+    return proven and base is not None and base.digest == shipment.manifest.digest and not facts.armed
+
+
+def _proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
+    live = hosts[0].facts.live
+    assert live is not None
+    plan = {}
+    for host in hosts:
+        step = steps.prove(host.config, live, host.kinds, None, wait_s=10)
+        plan[host.name] = (replace(step, phase=Phase.REHEARSE),)
+    return Plan(
+        "already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",)
+    )
+
+
+def _forecast(host: Surveyed, shipment: Shipment) -> None:
+    """Refuse what would not fit: bytes in whole blocks and inodes, before anything is sent."""
+    needed, copies = shipment.difference(host), bool(host.config.prepare.commands)
+    entries = shipment.manifest.entries if copies else needed.sent
+    blocks = sum(-(-entry.size_bytes // BLOCK) * BLOCK for entry in entries)
+    wanted = int((blocks + len(shipment.manifest.text) + BLOCK * 16) * HEADROOM)
+    facts = host.facts
+    if wanted > facts.free_bytes:
+        raise Refused(
+            f"{host.name}: {size(wanted)} are needed below {host.config.root}, {size(facts.free_bytes)} are free",
+            hint="`inv prune` removes releases that nothing needs",
+        )
+    if facts.free_inodes and len(shipment.manifest.entries) + 64 > facts.free_inodes:
+        raise Refused(
+            f"{host.name}: {len(shipment.manifest.entries)} inodes are needed, {facts.free_inodes} are free",
+            hint="`inv prune` removes releases that nothing needs",
+        )
+
+
+def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
+    what = f"revision {shipment.revision} {shipment.subject}".rstrip() if shipment.revision else ""
+    skewed = [
+        f"{h.name}: its clock is {h.facts.clock_skew_s:+.0f} s off"
+        for h in hosts
+        if abs(h.facts.clock_skew_s) > 60
+    ]
+    unread = [
+        f"{h.name}: deploy {n} was not confirmed; it is taken back first"
+        for h in hosts
+        for n in h.facts.armed
+    ]
+    changed = [
+        f"{h.name}: processes are replaced: an environment file has changed"
+        for h in hosts
+        if replaced(h.config, h, shipment)
+    ]
+    return tuple(filter(None, (what, *skewed, *unread, *changed)))
+
+
+def size(count: int) -> str:
+    """Bytes for people.
+
+    >>> size(999), size(20_000_000)
+    ('999 B', '20.0 MB')
+    """
+    amount, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"

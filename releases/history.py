@@ -1,0 +1,108 @@
+"""The journal of a host, read: which releases were proven, in what order, and which are bad."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .layout import Release
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events in the order in which they were written; lines that a crash cut short are left out."""
+
+    events: tuple[Event, ...] = ()
+
+    @classmethod
+    def parse(cls, lines: Iterable[str]) -> "History":
+        """Read journal lines; what is no JSON object with an ``event`` is skipped.
+
+        >>> History.parse(['{"event":"live","deploy":3,"release":"x"}', '{"event":"li']).number
+        3
+        """
+        found = (_object(line) for line in lines)
+        return cls(tuple(event for event in found if "event" in event))
+
+    @property
+    def number(self) -> int:
+        """How many deploys and rollbacks were begun here."""
+        return max((_number(event) for event in self.events), default=0)
+
+    @property
+    def proven(self) -> tuple[Release, ...]:
+        """Every release that was live and proven, oldest switch first, each once, at its latest switch."""
+        order: dict[Release, None] = {}
+        for event in self._of("live"):
+            if release := Release.parse(str(event.get("release", ""))):
+                order.pop(release, None)
+                order[release] = None
+        return tuple(order)
+
+    @property
+    def bad(self) -> frozenset[Release]:
+        """What a rollback left, unless it was deployed again and proven since."""
+        marked: set[Release] = set()
+        for event in self._of("bad", "live"):
+            if release := Release.parse(str(event.get("release", ""))):
+                (marked.add if event["event"] == "bad" else marked.discard)(release)
+        return frozenset(marked)
+
+    def first_deploy(self, release: Release) -> Event:
+        """The event with which *release* was first deployed: who, when, revision."""
+        return next((e for e in self._of("deploy") if e.get("release") == release.name), {})
+
+    def live_since(self, release: Release) -> Event:
+        """The event of the latest switch to *release*."""
+        return next((e for e in reversed(self._of("live")) if e.get("release") == release.name), {})
+
+    @property
+    def unfinished(self) -> Event:
+        """The last deploy that was begun and has neither ended nor been taken back; empty when there is none."""
+        last = next(iter(reversed(self._of("deploy"))), {})
+        ends = {_number(e) for e in self._of("live", "reverted", "failed")}
+        return last if last and _number(last) not in ends else {}
+
+    @property
+    def outcome(self) -> Event:
+        """The event with which the last deploy ended."""
+        return next(iter(reversed(self._of("live", "reverted", "failed"))), {})
+
+    @property
+    def migrated(self) -> tuple[Event, ...]:
+        """The migrations that ran, and of which phase."""
+        return self._of("migrated")
+
+    def _of(self, *names: str) -> tuple[Event, ...]:
+        return tuple(event for event in self.events if event["event"] in names)
+
+
+def rollback_target(history: History, live: Release | None, complete: Iterable[Release]) -> Release | None:
+    """The newest proven release before *live* that is still there and not bad; None when there is none."""
+    there = set(complete) - history.bad
+    proven = [r for r in history.proven if r != live]
+    return next((r for r in reversed(proven) if r in there), None)
+
+
+def prefix(event: Event) -> str:
+    """An event as a journal line without its last brace, so that the host can add the time it has.
+
+    >>> prefix({"event": "live"})
+    '{"event":"live"'
+    """
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=True)[:-1]
+
+
+def _number(event: Event) -> int:
+    number = event.get("deploy", 0)
+    return number if isinstance(number, int) else 0
+
+
+def _object(line: str) -> Event:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""One module per kind of migration tool: what is pending, in which phase, how it runs."""

@@ -1,0 +1,155 @@
+"""What travels to a host: one compressed tar stream, in which what the host has already is a hard link."""
+
+import os
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from .build import Build
+from .errors import Refused
+from .layout import Release
+from .manifest import FILE, FOLDER, LINK, Difference, Entry
+
+CHUNK_BYTES = 1 << 18
+GZIP = 31  # zlib's window of 2**15 bytes, with the header and check sum of gzip
+
+
+class BinaryWriter(Protocol):
+    """Takes bytes; whatever it answers is ignored."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of *data*, or raise."""
+
+
+def stream(
+    build: Build,
+    release: Release,
+    difference: Difference,
+    base: Release | None,
+    record: bytes,
+    *,
+    into: BinaryWriter,
+    progress: Callable[[int], None],
+    mtime: int,
+) -> None:
+    """Write *build* to *into* for ``tar -xzpof -`` in ``releases/``; *record* becomes the file RELEASE.
+
+    What is the same is a hard link into *base*, which therefore must lie beside. *progress* gets the bytes of
+    each piece sent, before compression; their sum is ``difference.bytes_sent``. The same build is the same
+    stream. Holds one chunk in memory, whatever the size of a file.
+
+    `Refused` when a file is not what the manifest says; the stream then ends short, which gzip on the host notices.
+    """
+    payload = _Payload(into, release.name, mtime)
+    payload.folder("", 0o755)
+    payload.record("RELEASE", record)
+    same = {entry.path for entry in difference.same}
+    for entry in build.manifest.entries:
+        if entry.path in same:
+            if base is None:
+                raise ValueError(f"the same as in which release? {entry.path!r}")
+            payload.same(entry, base)
+        else:
+            payload.sent(entry, build, progress)
+    payload.end()
+
+
+class _Payload:
+    """Members below one folder. GNU's format, since busybox passes over the headers of pax."""
+
+    def __init__(self, into: BinaryWriter, top: str, mtime: int) -> None:
+        self.into, self.top, self.mtime = into, top, mtime
+        self.size_bytes = 0
+        self.gzip = zlib.compressobj(1, zlib.DEFLATED, GZIP)
+
+    def folder(self, path: str, mode: int) -> None:
+        """A folder its owner may write to: what comes next goes into it."""
+        self._member(path, tarfile.DIRTYPE, mode & 0o777 | 0o700)
+
+    def record(self, path: str, content: bytes) -> None:
+        """A small file that is no part of the manifest."""
+        self._member(path, tarfile.REGTYPE, 0o644, size_bytes=len(content))
+        self._write(content)
+        self._fill(tarfile.BLOCKSIZE)
+
+    def same(self, entry: Entry, base: Release) -> None:
+        """A name for what *base* has."""
+        self._member(entry.path, tarfile.LNKTYPE, _unwritable(entry), target=f"{base.name}/{entry.path}")
+
+    def sent(self, entry: Entry, build: Build, progress: Callable[[int], None]) -> None:
+        """What the host does not have."""
+        if entry.kind == FOLDER:
+            self.folder(entry.path, entry.mode)
+        elif entry.kind == LINK:
+            with _unchanged(entry):
+                target = os.readlink(build.tree / entry.path)
+            self._member(entry.path, tarfile.SYMTYPE, 0o777, target=target)
+            progress(entry.size_bytes)
+        elif entry.kind == FILE:
+            self._member(entry.path, tarfile.REGTYPE, _unwritable(entry), size_bytes=entry.size_bytes)
+            for chunk in _content(entry, build):
+                self._write(chunk)
+                progress(len(chunk))
+            self._fill(tarfile.BLOCKSIZE)
+
+    def end(self) -> None:
+        """The two empty blocks that say so, and the rest of what gzip holds back."""
+        self._write(tarfile.NUL * 2 * tarfile.BLOCKSIZE)
+        self._fill(tarfile.RECORDSIZE)
+        self.into.write(self.gzip.flush())
+
+    def _member(self, path: str, kind: bytes, mode: int, *, size_bytes: int = 0, target: str = "") -> None:
+        member = tarfile.TarInfo(f"{self.top}/{path}".rstrip("/"))
+        member.type, member.mode, member.mtime = kind, mode, self.mtime
+        member.size, member.linkname = size_bytes, target
+        self._write(member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
+
+    def _fill(self, multiple: int) -> None:
+        self._write(tarfile.NUL * (-self.size_bytes % multiple))
+
+    def _write(self, block: bytes) -> None:
+        self.size_bytes += len(block)
+        if packed := self.gzip.compress(block):
+            self.into.write(packed)
+
+
+def _content(entry: Entry, build: Build) -> Iterator[bytes]:
+    """Exactly as many bytes as the manifest says, or `Refused`."""
+    if entry.path in build.files:
+        yield build.files[entry.path]
+        return
+    with _unchanged(entry):
+        descriptor = os.open(build.tree / entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        left = entry.size_bytes
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _changed(entry)
+        while chunk := file.read(min(left + 1, CHUNK_BYTES)):
+            left -= len(chunk)
+            if left < 0:
+                raise _changed(entry)
+            yield chunk
+        if left:
+            raise _changed(entry)
+
+
+def _unwritable(entry: Entry) -> int:
+    return entry.mode & 0o777 & ~0o222
+
+
+@contextmanager
+def _unchanged(entry: Entry) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _changed(entry) from error
+
+
+def _changed(entry: Entry) -> Refused:
+    return Refused(
+        f"{entry.path!r} changed while it was being sent",
+        hint="ship a commit, or deploy when nothing writes there",
+    )

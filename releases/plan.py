@@ -1,0 +1,127 @@
+"""A deploy as data: `Step` is one remote script, `Plan` says which run on which host and in what order."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from .answer import Answer
+from .errors import UsageError
+from .layout import Release
+
+Values = Mapping[str, object]
+
+
+class Phase(IntEnum):
+    """What a failure means: before SWITCH nothing was switched, in it all is taken back, after it nothing is."""
+
+    STAGE = 1
+    EXPAND = 2
+    REHEARSE = 3
+    SWITCH = 4
+    CONFIRM = 5
+    AFTER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer shows: *why* is empty when all is as it must be; *final*: asking again cannot change it.
+
+    *note* is said to people; the steps named in *skips* have nothing left to do.
+    """
+
+    why: str = ""
+    final: bool = False
+    note: str = ""
+    skips: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return not self.why
+
+
+Judge = Callable[[Answer], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One remote script, one round trip: *template* (the name, if empty) filled with *values*.
+
+    *says* is its line in a plan. *undo* takes it back; doing either twice changes nothing. *judge* reads the
+    answer, and the step is asked again until it is content or *timeout_s* is over. *streams*: the payload of
+    the release is sent while it runs.
+    """
+
+    name: str
+    values: Values
+    says: str
+    phase: Phase = Phase.SWITCH
+    template: str = ""
+    undo: "Step | None" = None
+    judge: Judge | None = field(default=None, compare=False)
+    timeout_s: float = 60.0
+    process: str = ""
+    streams: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name, and the process it is about: ``start web``."""
+        return f"{self.name} {self.process}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which steps run on which host to make *release* live in place of *previous*.
+
+    A plan is carried phase by phase with a barrier between them: no host switches before every host has staged.
+    """
+
+    verb: str
+    number: int
+    release: Release
+    previous: Release | None
+    steps: Mapping[str, tuple[Step, ...]]
+    notes: tuple[str, ...] = ()
+
+    def before(self, name: str, step: Step) -> "Plan":
+        """The plan with *step* ahead of each step called *name*; `UsageError` when there is none."""
+        return self._edited(name, lambda found: (replace(step, phase=found.phase), found))
+
+    def after(self, name: str, step: Step) -> "Plan":
+        """The plan with *step* behind each step called *name*; `UsageError` when there is none."""
+        return self._edited(name, lambda found: (found, replace(step, phase=found.phase)))
+
+    def without(self, name: str) -> "Plan":
+        """The plan without the steps called *name*; `UsageError` when there is none."""
+        return self._edited(name, lambda found: ())
+
+    def takes_back(self, host: str) -> tuple[Step, ...]:
+        """What undoes the switch on *host*: the link first, since what reloads reads it, then last touched first."""
+        undone = [s for s in reversed(self.steps[host]) if s.phase is Phase.SWITCH and s.undo]
+        undone.sort(key=lambda step: step.name != "publish")
+        return tuple(step.undo for step in undone if step.undo)
+
+    def finishes(self, host: str) -> tuple[Step, ...]:
+        """What follows a confirmed switch on *host*, and is done by whoever comes next if the deployer dies."""
+        return tuple(s for s in self.steps[host] if s.phase is Phase.AFTER and s.process)
+
+    def hosts_of(self, phase: Phase) -> tuple[str, ...]:
+        """The hosts with a step in *phase*, in order."""
+        return tuple(host for host, steps in self.steps.items() if any(s.phase is phase for s in steps))
+
+    def _edited(self, name: str, edit: Callable[[Step], Iterable[Step]]) -> "Plan":
+        if name not in (known := dict.fromkeys(s.name for steps in self.steps.values() for s in steps)):
+            raise UsageError(f"the plan has no step {name!r}", hint=f"its steps: {', '.join(known)}")
+        return replace(
+            self,
+            steps={
+                host: tuple(new for s in steps for new in (edit(s) if s.name == name else (s,)))
+                for host, steps in self.steps.items()
+            },
+        )
+
+    def __str__(self) -> str:
+        head = f"{self.verb} {self.release} (now live: {self.previous or 'nothing'})"
+        return "\n".join([head, *self.notes, *(line for host in self.steps for line in self._lines(host))])
+
+    def _lines(self, host: str) -> list[str]:
+        width = max((len(step.label) for step in self.steps[host]), default=0)
+        return [f"{host}", *(f"  {step.label:<{width}}  {step.says}" for step in self.steps[host])]

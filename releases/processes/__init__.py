@@ -1,0 +1,1 @@
+"""One module per kind of app server: how it takes a release, gives it back, and is proved."""

@@ -1,0 +1,38 @@
+"""prune: which releases nothing needs any more."""
+
+from . import steps
+from .history import prefix
+from .layout import Release
+from .plan import Plan, Step
+from .surveyed import Surveyed
+
+
+def expired(host: Surveyed, live: Release | None) -> tuple[Release, ...]:
+    """What may go once *live* is live, oldest first: all but what is live, pinned, kept, in use, or a rollback target.
+
+    Only proven releases count in ``keep``; one that failed goes at once. What has no name of ours is never judged.
+    """
+    facts, keep = host.facts, host.config.keep.releases
+    proven = [
+        r for r in facts.history.proven if r in facts.complete and r != live and r not in facts.history.bad
+    ]
+    spared = {live, facts.live, *facts.pins, *facts.in_use, *proven[-max(keep - 1, 1) :]}
+    order = {r: i for i, r in enumerate(facts.history.proven)}
+    return tuple(sorted((r for r in facts.complete if r not in spared), key=lambda r: order.get(r, -1)))
+
+
+def pruning(host: Surveyed, live: Release | None, number: int) -> tuple[Step, ...]:
+    """The step that removes what has expired; none when nothing has."""
+    gone = expired(host, live)
+    event = {"event": "pruned", "deploy": number}
+    return (steps.prune(host.layout, gone, prefix(event)),) if gone else ()
+
+
+def prune(hosts: tuple[Surveyed, ...]) -> Plan:
+    """Plan to remove what has expired on *hosts*; a plan without steps when nothing has."""
+    for host in hosts:
+        if problem := host.root_problem():
+            raise problem
+    live = hosts[0].facts.live
+    plan = {host.name: pruning(host, host.facts.live, host.facts.history.number) for host in hosts}
+    return Plan("prune", 0, live, live, plan)

@@ -1,0 +1,50 @@
+"""`Step` → POSIX sh: the only place where a value becomes shell text."""
+
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .history import prefix
+from .plan import Step
+
+HERE = Path(__file__).parent
+SHARED = HERE / "shared" if (HERE / "shared").is_dir() else HERE.parent
+TEMPLATES = SHARED / "templates"
+
+
+def quoted(value: object) -> str:
+    """One value as one shell word; a tuple as one word for each of its items.
+
+    >>> quoted("it's"), quoted(("a b", "$c")), quoted(7), quoted("")
+    ('\\'it\\'"\\'"\\'s\\'', "'a b' '$c'", '7', "''")
+    """
+    if isinstance(value, bool) or value is None:
+        return "1" if value else "''"
+    if isinstance(value, Mapping):
+        raise TypeError("a mapping is no shell word")
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return " ".join(quoted(item) for item in value)
+    return shlex.quote(str(value))
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with every ``{{ }}`` quoted and every undefined name an error."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        finalize=quoted,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def render(step: Step, *, event: Mapping[str, object] | None = None) -> str:
+    """The script of *step*; with *event* it journals that it begins and how it ends."""
+    template = environment().get_template(f"remote/{step.template or step.name}.sh.j2")
+    return template.render(**step.values, event=prefix(event) if event else "")

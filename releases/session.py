@@ -1,0 +1,298 @@
+"""One host over SSH: the lock, run a script, send a stream, close."""
+
+import json
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import paramiko
+
+from .answer import Answer
+from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
+
+BEAT_S = 20
+SILENCE_S = 60  # the host gives the session up after this long without a beat
+OPEN_S = 30
+
+# What the far side runs is one exec request, read by whatever the login shell is: one line, single quotes only, no
+# backslash (fish eats it), no exclamation mark (csh), no newline (csh). Words: lock, random word, silence, runner, reader.
+# Steps run beside the reader, so that an end of the line ends the step, too, and with it the lock.
+BOOT = (
+    "unset CDPATH ENV BASH_ENV; LC_ALL=C; SESSION=$$; export LC_ALL SESSION; umask 022; cd /; "
+    "for tool in setsid timeout ${1:+flock}; do "
+    'command -v $tool >/dev/null || { echo "FAIL $2 69 it has no $tool"; exit 69; }; done; '
+    'if [ -n "$1" ]; then d=${1%/*}; [ -d "${d%/*}" ] || { echo "FAIL $2 66 ${d%/*} is no directory"; exit 66; }; '
+    'm=$( { mkdir -p "$d" && : >>"$1"; } 2>&1 ) || { echo "FAIL $2 73 $m"; exit 73; }; '
+    'exec 9>>"$1"; i=0; until flock -n 9; do i=$((i+1)); '
+    'if [ $i -gt 8 ]; then echo "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$d/journal.jsonl" 2>/dev/null)"; '
+    "exit 75; fi; sleep 0.25; done; fi; "
+    'echo "READY $2"; echo "READY $2" >&2; p=; '
+    'while l=$(exec 9>&-; exec timeout "$3" /bin/sh -c "$5"); do '
+    'case $l in "") continue;; bye) exit 0;; esac; '
+    'if [ -n "$p" ]; then wait $p; fi; '
+    '/bin/sh -c "$4" step "$2" "$l" </dev/null & p=$!; done; exec 9>&-; '
+    'if [ -n "$p" ] && [ "$(cut -d" " -f4 /proc/$p/stat 2>/dev/null)" = $$ ]; then kill $p; sleep 1; kill -9 $p; fi'
+)
+READER = 'IFS= read -r l && printf %s "$l"'
+# One step: "$1" is the random word, "$2" its limit, a space, its script with backslash and newline escaped. It leads a
+# process group, what it leaves there goes with it; a process with a session of its own stays. Both streams get an end.
+RUNNER = (
+    'setsid timeout -k 5 "${2%% *}" /bin/sh -c "$(printf %b "${2#* }")" & s=$!; trap "kill -9 -$s; exit 70" TERM; '
+    "wait $s; r=$?; kill -TERM -$s 2>/dev/null; "
+    'echo; echo "END $1 $r"; exec >&2; echo; echo "END $1"'
+)
+
+Hear = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, as the host tells it."""
+
+    who: str = "another deploy"
+    place: str = ""
+    since: str = ""
+    ci: str = ""
+    pid: int = 0
+    step: str = ""
+
+    @classmethod
+    def parse(cls, info: str, last: str = "") -> "Holder":
+        """Read lock.info, and from the *last* line of the journal the step it is at."""
+        told, event = _object(info), _object(last)
+        step = str(event.get("step", "")) if event.get("state") == "begin" else ""
+        words = {key: str(told.get(key, "")) for key in ("who", "place", "since", "ci")}
+        return cls(**{k: v for k, v in words.items() if v}, pid=int(told.get("pid", 0) or 0), step=step)
+
+    def __str__(self) -> str:
+        parts = (
+            self.who,
+            f"on {self.place}" if self.place else "",
+            f"since {self.since}" if self.since else "",
+            f"at step {self.step}" if self.step else "",
+            self.ci,
+        )
+        return " ".join(filter(None, parts))
+
+
+def _object(text: str) -> Mapping[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Session:
+    """A remote ``/bin/sh`` that holds the lock and runs one step after another; it ends with the connection.
+
+    *lock* is the path of the lock, or empty for a session that only reads. Raises `LockHeld`, `Refused` when the
+    host cannot carry a session (no flock, no root), `Unreachable` when the line drops before it began.
+    """
+
+    def __init__(
+        self, transport: paramiko.Transport, host: str, *, lock: str = "", hear: Hear = print
+    ) -> None:
+        self.host, self.hear, self.transport = host, hear, transport
+        self.word = os.urandom(12).hex().encode()
+        self.channels = 0
+        self._out = self._err = b""
+        self._step = "the start of the session"
+        self._sending = threading.Lock()
+        self._closed = threading.Event()
+        self._channel = self._exec(BOOT, lock, self.word.decode(), str(SILENCE_S), RUNNER, READER)
+        self._ready()
+        threading.Thread(target=self._beat, name=f"beat {host}", daemon=True).start()
+
+    def run(self, name: str, script: str, *, timeout_s: float = 600.0) -> Answer:
+        """Run one rendered script and return what it answered; its stderr is heard as it arrives. One round trip.
+
+        Raises `StepFailed` with the exit code and the last 20 lines of stderr; `OutcomeUnknown` when the line drops
+        first: the host may have done it.
+        """
+        self._step = name
+        line = script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
+        self._send(b"%d %s\n" % (max(1, round(timeout_s)), line))
+        out, err, code = self._end(timeout_s + SILENCE_S)
+        if code == 124:
+            err += f"\nno end within {timeout_s:g} s".encode()
+        if code:
+            raise StepFailed(self.host, name, code, _text(err).splitlines()[-20:])
+        return Answer.parse(_text(out))
+
+    def send(self, name: str, command: str, directory: str, write: Callable[["Stream"], None]) -> None:
+        """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
+
+        Raises as `run` does. Nothing is held in memory.
+        """
+        self._step = name
+        channel = self._exec(f'cd "$1" && exec {command}', directory)
+        stream = Stream(channel, self._lost)
+        try:
+            write(stream)
+            channel.shutdown_write()
+        except OutcomeUnknown:
+            if not channel.exit_status_ready():
+                raise
+        tail = b""
+        while chunk := self._receive(channel):
+            tail = (tail + chunk)[-4000:]
+        if code := channel.recv_exit_status():
+            raise (
+                StepFailed(self.host, name, code, _text(tail).splitlines()[-20:])
+                if code > 0
+                else self._lost()
+            )
+        channel.close()
+
+    def close(self) -> None:
+        """End the session; the lock is free when this returns, unless the line is gone."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        try:
+            self._send(b"bye\n")
+            # not recv(): a daemon may keep stdout open
+            self._channel.status_event.wait(5)
+        except OutcomeUnknown:
+            pass
+        self._channel.close()
+        self.transport.close()
+
+    def _exec(self, script: str, *words: str) -> paramiko.Channel:
+        assert not set(script) & set("'\\!\n"), "would need quoting that csh or fish read differently"
+        try:
+            channel = self.transport.open_session(timeout=OPEN_S)
+            self.channels += 1
+            channel.exec_command(" ".join(("exec /bin/sh -c", f"'{script}'", "s", *map(_word, words))))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
+        return channel
+
+    def _ready(self) -> None:
+        line = self._until(OPEN_S)
+        kind, _, rest = line.partition(" ")
+        if kind == "BUSY":
+            info, end = json.JSONDecoder().raw_decode(rest) if rest.startswith("{") else ({}, 0)
+            raise LockHeld(self.host, str(Holder.parse(json.dumps(info), rest[end:].strip())))
+        if kind == "FAIL":
+            code, _, why = rest.partition(" ")
+            raise Refused(f"{self.host}: {why}", hint=_HINTS.get(code, ""))
+
+    def _until(self, timeout_s: float) -> str:
+        """What the bootstrap said of itself, without the random word; a profile's greeting before it is skipped."""
+        end = time.monotonic() + timeout_s
+        while True:
+            for line in self._out.split(b"\n")[:-1]:
+                kind, _, rest = line.partition(b" " + self.word)
+                if rest or line.endswith(self.word):
+                    if kind in (b"BUSY", b"FAIL"):
+                        return _text(kind + rest)
+                    if kind == b"READY" and (at := self._err.find(b"READY " + self.word + b"\n")) >= 0:
+                        self._out = self._out.partition(line + b"\n")[2]
+                        self._err = self._err[at + len(self.word) + 7 :]
+                        return "READY"
+            if not self._more(end):
+                greeting = _text(self._out + self._err).strip().splitlines()
+                said = f": {greeting[-1][:120]}" if greeting else ""
+                raise Unreachable(
+                    f"{self.host}: /bin/sh did not start{said}",
+                    hint=f"does `ssh {self.host} /bin/sh -c true` work? the login shell or a ForceCommand may prevent it",
+                )
+
+    def _end(self, timeout_s: float) -> tuple[bytes, bytes, int]:
+        """Read both streams up to their ends; lines of stderr are heard on the way."""
+        end, heard, mark = time.monotonic() + timeout_s, 0, b"\nEND " + self.word
+        while True:
+            at = self._err.find(mark + b"\n")
+            heard = self._tell(heard, at if at >= 0 else None)
+            out, found, rest = self._out.partition(mark + b" ")
+            if at >= 0 and found and b"\n" in rest:
+                err, self._err = self._err[:at], self._err[at + len(mark) + 1 :]
+                code, _, self._out = rest.partition(b"\n")
+                return out, err, int(code)
+            if not self._more(end):
+                raise self._lost()
+
+    def _tell(self, heard: int, end: int | None) -> int:
+        """Pass on the whole lines of stderr from *heard* on; returns up to where."""
+        stop = end if end is not None else self._err.rfind(b"\n") + 1
+        if stop <= heard:
+            return heard
+        for line in _text(self._err[heard:stop]).splitlines():
+            if line.strip():
+                self.hear(line)
+        return stop
+
+    def _more(self, end: float) -> bool:
+        """Wait for more of either stream; False when it has ended or time is over."""
+        wait = max(0.0, end - time.monotonic())
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        if not poll.poll(wait * 1000):
+            return False
+        out = self._channel.recv(1 << 16) if self._channel.recv_ready() else b""
+        err = self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b""
+        self._out, self._err = self._out + out, self._err + err
+        if out or err:
+            return True
+        return not (self._channel.closed or self._channel.eof_received)
+
+    def _receive(self, channel: paramiko.Channel) -> bytes:
+        try:
+            return channel.recv_stderr(1 << 16) or channel.recv(1 << 16)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost(str(error)) from error
+
+    def _send(self, data: bytes) -> None:
+        try:
+            with self._sending:
+                self._channel.sendall(data)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost(str(error)) from error
+
+    def _beat(self) -> None:
+        while not self._closed.wait(BEAT_S):
+            try:
+                self._send(b"\n")
+            except OutcomeUnknown:
+                return  # whoever runs a step finds out
+
+    def _lost(self, why: str = "") -> OutcomeUnknown:
+        self._closed.set()
+        return OutcomeUnknown(self.host, self._step, why or "the connection was closed")
+
+
+class Stream:
+    """What a payload is written to; counts the bytes that went over the line."""
+
+    def __init__(self, channel: paramiko.Channel, lost: Callable[[str], OutcomeUnknown]) -> None:
+        self.channel, self.lost, self.count = channel, lost, 0
+
+    def write(self, data: bytes) -> int:
+        """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading."""
+        try:
+            self.channel.sendall(data)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self.lost(str(error)) from error
+        self.count += len(data)
+        return len(data)
+
+
+_HINTS = {
+    "66": "`inv setup` prepares a host; where it may not create the root, it prints the command that does",
+    "69": "install it there: setsid and flock are in util-linux, timeout is in coreutils",
+    "73": "may the deploy account write there, and is there space left?",
+}
+
+
+def _word(word: str) -> str:
+    """A word in single quotes, for any login shell."""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

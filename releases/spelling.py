@@ -1,0 +1,206 @@
+"""How names, paths, commands and URLs of deploy.toml may be spelled; what passes here is safe to hand on."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+SYSTEM = frozenset({"etc", "usr", "bin", "boot", "dev", "proc", "sys"})
+SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its final NUL
+DAY_S = 86_400
+
+PRINTED = r"[^\x00-\x1f\x7f-\x9f]"
+RELATIVE = rf"(?!/){PRINTED}+"
+COMMAND = r"[^\x00]*[^\x00\s][^\x00]*"
+IN_URL = r"[!#-&(-\[\]-_a-~]*"  # printable ASCII but space, quotes and backslash
+FULL_URL = rf"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{IN_URL})?"
+
+
+class Section(BaseModel):
+    """One table: frozen, and a key it does not know is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def unlike(expected: str, **more: Any) -> PydanticCustomError:
+    """Say what was *expected*; *more* is `key` (below the place), `choices` or `found` (words to show)."""
+    return PydanticCustomError("unlike", "{expected}", {"expected": expected, **more})
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """Text that matches the whole of *pattern*, and *holds* where a pattern can't say it."""
+
+    pattern: str
+    expected: str
+    holds: Callable[[str], bool] = bool
+    choices: tuple[str, ...] = ()
+
+    def check(self, text: str) -> str:
+        """Return *text*, or raise what was expected."""
+        if not re.fullmatch(self.pattern, text) or (text and not self.holds(text)):
+            raise unlike(self.expected, choices=self.choices)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "pattern": f"^(?:{self.pattern})$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Refuses by name what the design has and the code has not yet."""
+
+    kinds: tuple[str, ...]
+    built: str
+
+    def check(self, value: Any) -> Any:
+        """Return *value*, or raise that it is not built yet."""
+        if value in self.kinds:
+            raise PydanticCustomError("planned", "not built yet", {"kind": value, "built": self.built})
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.check, handler(source))
+
+
+def is_clean(path: str) -> bool:
+    """Whether *path* says where it leads: no empty, ``.`` or ``..`` part and no slash at the end."""
+    return not {"", ".", ".."}.intersection(path.removeprefix("/").split("/"))
+
+
+def is_shareable(path: str) -> bool:
+    """Whether *path* is clean and leaves alone what every release has of its own."""
+    return is_clean(path) and path.split("/")[0] not in {"RELEASE", ".release"}
+
+
+def is_port(text: str) -> bool:
+    """Whether *text* is a TCP port in decimal digits."""
+    return bool(re.fullmatch(r"[1-9][0-9]{0,4}", text)) and int(text) < 65_536
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether *text* is an IPv6 address without brackets and zone."""
+    try:
+        return "%" not in text and bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def is_ipv4(text: str) -> bool:
+    """Whether *text* is a dotted IPv4 address."""
+    try:
+        return bool(ipaddress.IPv4Address(text))
+    except ValueError:
+        return False
+
+
+def is_listen(text: str) -> bool:
+    """Whether systemd takes *text* as a socket: an IP address with a port, or a path that fits."""
+    if text.startswith("/"):
+        return is_clean(text) and len(text) <= SOCKET_PATH_BYTES
+    address, _, port = text.rpartition(":")
+    bracketed = address.startswith("[") and is_ipv6(address[1:-1])
+    return is_port(port) and (bracketed or is_ipv4(address))
+
+
+def is_url(text: str) -> bool:
+    """Whether *text* is a path, or a URL whose host and port can exist."""
+    if text.startswith("/"):
+        return True
+    try:
+        parts = urlsplit(text)
+        return parts.port != 0 and ("[" not in parts.netloc or is_ipv6(parts.hostname or ""))
+    except ValueError:
+        return False
+
+
+def rooted(value: Any) -> PurePosixPath:
+    """Read the root of an app, or raise what was expected."""
+    text = str(value) if isinstance(value, str | PurePosixPath) else ""
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._-]+){2,}", text) or not is_clean(text):
+        raise unlike('an absolute path of at least two plain names, like "/srv/shop"')
+    if text.split("/")[1] in SYSTEM:
+        raise unlike('a directory of its own outside the system\'s, like "/srv/shop"')
+    return PurePosixPath(text)
+
+
+App = Annotated[str, Spelled(r"[a-z][a-z0-9-]{0,30}", "a name of at most 31 small letters, digits and -")]
+ProcessName = App
+Root = Annotated[PurePosixPath, BeforeValidator(rooted)]
+Shell = Annotated[str, Spelled(COMMAND, "a command")]
+OptionalShell = Annotated[str, Spelled(rf"(?:{COMMAND})?", 'a command, or "" for none')]
+OneLine = Annotated[str, Spelled(r"[^\x00\r\n]*[^\x00\s][^\x00\r\n]*", "a command on a single line")]
+Pattern = Annotated[str, Spelled(rf"{PRINTED}+", "a gitignore pattern")]
+SharedPath = Annotated[
+    str,
+    Spelled(
+        RELATIVE,
+        'a relative path, like "media" (not RELEASE, .release)',
+        is_shareable,
+    ),
+]
+ReleasePath = Annotated[str, Spelled(RELATIVE, 'a relative path, like "uv.lock"', is_clean)]
+Output = Annotated[
+    str,
+    Spelled(
+        RELATIVE,
+        'a relative directory, like "." or "dist"',
+        lambda path: path == "." or is_clean(path),
+    ),
+]
+PidFile = Annotated[
+    str, Spelled(rf"{PRINTED}*", 'a path, absolute or below root, like "shared/gunicorn.pid"', is_clean)
+]
+Source = Annotated[
+    str,
+    Spelled(
+        rf"git|folder|(?!-){PRINTED}+\.(?:tar\.gz|tgz|zip)",
+        '"git", "folder" or a path to a .tar.gz, .tgz or .zip',
+        choices=("git", "folder"),
+    ),
+]
+Database = Annotated[str, Spelled(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", 'a name, like "main"')]
+UnixUser = Annotated[str, Spelled(r"(?:[a-z_][a-z0-9_-]{0,31})?", 'the name of an account, like "www-data"')]
+Unit = Annotated[
+    str, Spelled(r"(?:[A-Za-z0-9][A-Za-z0-9@._-]{0,240}\.service)?", 'a systemd unit, like "shop.service"')
+]
+Listen = Annotated[
+    str,
+    Spelled(
+        r"(?:[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+|/[A-Za-z0-9._@/-]+)?",
+        'an address with a port, like "127.0.0.1:8000" or "[::1]:8000", or an absolute socket path',
+        is_listen,
+    ),
+]
+Url = Annotated[
+    str,
+    Spelled(
+        rf"(?:/{IN_URL}|{FULL_URL})?",
+        'a path or a full URL without user, spaces or quotes, like "http://127.0.0.1:8000/health"',
+        is_url,
+    ),
+]
+HostHeader = Annotated[
+    str, Spelled(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,252}(?::[0-9]{1,5})?)?", 'a host, like "shop.example.com"')
+]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=DAY_S, allow_inf_nan=False)]
+DrainSeconds = Annotated[float, Strict(), Field(gt=0, le=30 * DAY_S, allow_inf_nan=False)]
+SettleSeconds = Annotated[float, Strict(), Field(ge=0, le=3_600, allow_inf_nan=False)]
+Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]

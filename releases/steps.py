@@ -1,0 +1,266 @@
+"""The steps we know; each is idempotent, and says how it is taken back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import PurePosixPath
+
+from .answer import Answer
+from .config import Config
+from .facts import Facts
+from .layout import Layout, Release
+from .plan import Phase, Step, Verdict
+from .processes.kind import Kind, Switch
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def survey(config: Config, kinds: Iterable[Kind]) -> Step:
+    """Ask a host for all that `Facts` knows."""
+    values = {"root": config.root, "expected": config.shared.files, "processes": [k.values() for k in kinds]}
+    return Step("survey", values, "look")
+
+
+def settle(layout: Layout, holder: str) -> Step:
+    """Say who holds the lock, and settle what a dead deploy left."""
+    return Step(
+        "settle", {"root": layout.root, "holder": holder}, "settle what a dead deploy left", timeout_s=300
+    )
+
+
+def begin(layout: Layout, event: str) -> Step:
+    """Write the deploy down before it changes anything."""
+    return Step(
+        "begin", {"root": layout.root, "deploy": event}, "write the deploy into the journal", Phase.STAGE
+    )
+
+
+def stage(layout: Layout, release: Release) -> Step:
+    """Make room: what dead deploys left half made goes."""
+    says = "remove what dead deploys left half made"
+    return Step("stage", {"root": layout.root, "release": release}, says, Phase.STAGE, timeout_s=600)
+
+
+def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> Step:
+    """Send the release: one stream over one channel."""
+    return Step(
+        "send",
+        {"root": layout.root, "release": release},
+        says,
+        Phase.STAGE,
+        timeout_s=timeout_s,
+        streams=True,
+    )
+
+
+def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Step:
+    """Compare every digest and mode with the manifest; *copies*: share no file with another release."""
+    says = (
+        f"compare every file with the manifest{', in copies that no other release shares' if copies else ''}"
+    )
+    values = {"root": layout.root, "release": release, "manifest": digest, "copies": copies}
+    return Step("check", values, says, Phase.STAGE, judge=partial(whole, str(release)), timeout_s=1800)
+
+
+def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step:
+    """Compare a complete release with its manifest."""
+    values = {"root": layout.root, "release": release}
+    return Step(
+        "verify", values, f"compare {release} with its manifest", phase, judge=partial(whole, str(release))
+    )
+
+
+def whole(release: str, answer: Answer) -> Verdict:
+    """Nothing differs from the manifest."""
+    differs = [(kind, path) for kind, path in answer if kind in ("changed", "missing", "mode")]
+    if not differs:
+        return Verdict()
+    first = ", ".join(f"{path} {_SAID[kind]}" for kind, path in differs[:3])
+    more = f" and {len(differs) - 3} more" if len(differs) > 3 else ""
+    return Verdict(f"{release} is not what was built: {first}{more}", final=True)
+
+
+_SAID = {"changed": "has other bytes", "missing": "is missing", "mode": "has another mode"}
+
+
+def link(config: Config, release: Release) -> Step:
+    """Link shared files and directories into the release."""
+    shared = config.shared
+    paths = ", ".join((*shared.files, *(f"{d}/" for d in shared.dirs)))
+    values = {"root": config.root, "release": release, "files": shared.files, "dirs": shared.dirs}
+    return Step("link", values, f"link {paths} from shared/", Phase.STAGE)
+
+
+def seal(layout: Layout, release: Release) -> Step:
+    """Make the release read-only, and write its manifest into place."""
+    says = "make it read-only, and complete: the manifest is written last"
+    return Step("seal", {"root": layout.root, "release": release}, says, Phase.STAGE, timeout_s=600)
+
+
+def commands(
+    name: str,
+    run: tuple[str, ...],
+    switch: Switch,
+    *,
+    phase: Phase,
+    timeout_s: float = 600.0,
+    undo: Step | None = None,
+) -> Step:
+    """Run commands of the user in the new release."""
+    old = f"{switch.root}/releases/{switch.previous}" if switch.previous else ""
+    values = {
+        "root": switch.root,
+        "what": name,
+        "directory": f"releases/{switch.release}",
+        "commands": run,
+        "new": f"{switch.root}/releases/{switch.release}",
+        "old": old,
+    }
+    says = "run " + ", ".join(f"`{command}`" for command in run)
+    return Step(name, values, says, phase, template="commands", timeout_s=timeout_s, undo=undo)
+
+
+def arm(switch: Switch) -> Step:
+    """Write down how the switch is taken back; what it needs of the whole plan is filled in when it is carried."""
+    says = "arm the dead man's switch: from here on the host goes back by itself"
+    return Step("arm", {"root": switch.root, "number": switch.number}, says)
+
+
+def publish(layout: Layout, release: Release, previous: Release | None) -> Step:
+    """Point ``current`` at *release* in one rename."""
+    here = {"root": layout.root, "release": layout.relative(release), "nonce": release.name}
+    undo = (
+        Step("publish", here | {"release": layout.relative(previous), "nonce": previous.name}, "")
+        if previous
+        else Step("unpublish", {"root": layout.root}, "")
+    )
+    return Step("publish", here, f"current -> {layout.relative(release)}", undo=undo)
+
+
+def prove(
+    config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float
+) -> Step:
+    """Read from the host which release each process runs, until all run *release* or *wait_s* is over."""
+    judge = partial(proven, config, release, kinds)
+    says = f"every process runs {release}, {_health(config)}"
+    return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, timeout_s=wait_s)
+
+
+def settled(
+    config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float
+) -> Step:
+    """The same once more, after ``settle_s``, with the same processes."""
+    pause = config.strategy.settle_s
+    judge = partial(_still_proven, config, release, kinds)
+    says = f"the same processes still do after {pause:g} s"
+    values = _asked(config, kinds, switch, pause)
+    return Step("settled", values, says, template="prove", judge=judge, timeout_s=wait_s + pause)
+
+
+def probe(config: Config, kinds: tuple[Kind, ...], switch: Switch) -> tuple[Step, ...]:
+    """The N-1 probe: what is live must still answer after the expand migrations."""
+    asked = [kind.values(switch) for kind in kinds if kind.values(switch)["public_url"]]
+    if not asked and not config.health:
+        return ()
+    values = {**_asked(config, (), switch, 0), "processes": asked}
+    says = f"{switch.previous}, still live, answers on the new schema"
+    return (Step("probe", values, says, Phase.EXPAND, judge=_all_healthy, timeout_s=10),)
+
+
+def _all_healthy(answer: Answer) -> Verdict:
+    for key, said in answer:
+        if key.endswith(".health") and not said.startswith("2"):
+            return Verdict(
+                f"{key.removesuffix('.health')}: what is live answered {said} after the expand migrations"
+            )
+    return Verdict()
+
+
+def confirm(layout: Layout, number: int, *, bad: str) -> Step:
+    """Disarm by one rename: from here on nothing is taken back."""
+    values = {"root": layout.root, "number": number, "bad": bad}
+    return Step("confirm", values, "disarm by one rename; the journal says live", Phase.CONFIRM)
+
+
+def finish(layout: Layout, number: int) -> Step:
+    """Carry what follows a confirmed switch."""
+    return Step("finish", {"root": layout.root, "number": number}, "", Phase.AFTER)
+
+
+def prune(layout: Layout, expired: tuple[Release, ...], event: str) -> Step:
+    """Remove releases that nothing needs."""
+    says = f"remove {', '.join(map(str, expired))}"
+    values = {"root": layout.root, "releases": expired, "pruned": event}
+    return Step("prune", values, says, Phase.AFTER, timeout_s=600)
+
+
+def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:
+    """``current`` names *release*, every process runs it, and health answers."""
+    facts = Facts.of("", answer, now=EPOCH)
+    if facts.live != release:
+        return Verdict(f"current names {facts.live or 'nothing'}, not {release}", final=True)
+    notes = []
+    for kind in kinds:
+        if not (verdict := kind.proof(release, facts)):
+            return verdict
+        notes.append(verdict.note)
+        said = answer.one(f"{kind.name}.health", "200")
+        if not said.startswith("2"):
+            return Verdict(f"{kind.name}: {kind.values()['url']} answered {said}")
+    if config.health and not (said := answer.one("health")).startswith("2"):
+        redirect = said.startswith("3")
+        return Verdict(f"{config.health.url} answered {said or 'nothing'}, wanted 200", final=redirect)
+    return Verdict(note="; ".join(filter(None, notes)))
+
+
+def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:
+    then = Answer(tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then.")))
+    now = Answer(tuple((k, v) for k, v in answer if not k.startswith("then.")))
+    for kind in kinds:
+        if not kind.same(then, now):
+            return Verdict(f"{kind.name}: processes that were proven are gone")
+    return proven(config, release, kinds, then) and proven(config, release, kinds, now)
+
+
+def _asked(
+    config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: float
+) -> Mapping[str, object]:
+    health = config.health
+    return {
+        "root": config.root,
+        "settle_s": f"{pause:g}",
+        "processes": [kind.values(switch) for kind in kinds],
+        "url": health.url if health else "",
+        "host": health.host if health else "",
+        "timeout_s": health.timeout_s if health else 5,
+    }
+
+
+def _health(config: Config) -> str:
+    return f"and {config.health.url} answers 200" if config.health else "and each health answers"
+
+
+def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> Step:
+    """A step of your own: *run* in the new release on each host, taken back by *undo*.
+
+    ``plan.before("publish", command("bin/warm-cache"))``
+    """
+    taken = replace(command(undo), name=f"undo {run}") if undo else None
+    says = f"run `{run}`"
+    return Step(
+        run.split()[0], {"commands": (run,)}, says, template="commands", timeout_s=timeout_s, undo=taken
+    )
+
+
+def filled(step: Step, switch: Switch) -> Step:
+    """A `command` with the release that it runs in."""
+    if step.template != "commands" or "root" in step.values:
+        return step
+    whole = commands(step.name, tuple(step.values["commands"]), switch, phase=step.phase)  # type: ignore[arg-type]
+    return replace(step, values=whole.values, undo=filled(step.undo, switch) if step.undo else None)
+
+
+def root_of(step: Step) -> PurePosixPath:
+    """The root that a step works in."""
+    return PurePosixPath(str(step.values["root"]))

@@ -1,0 +1,99 @@
+"""One host of a deploy, with what is wanted of it and what was found there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .config import Config
+from .errors import Refused
+from .facts import Facts
+from .layout import Layout
+from .processes.kind import Kind
+
+ASKERS = ("curl", "python3", "perl")
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What deploy, rollback and the others decide from."""
+
+    name: str
+    address: str
+    config: Config
+    kinds: tuple[Kind, ...]
+    facts: Facts
+
+    @property
+    def layout(self) -> Layout:
+        """Names and paths on it."""
+        return Layout(self.config.root)
+
+    def root_problem(self) -> Refused | None:
+        """Why nothing can be done below the root, with the command that makes it right."""
+        root = self.config.root
+        match self.facts.answer.one("root"):
+            case "ok":
+                return None
+            case "missing":
+                return Refused(f"{self.name}: {root} does not exist", hint=self._making_root())
+            case "file":
+                return Refused(
+                    f"{self.name}: {root} is a file, not a directory", hint="give another root in deploy.toml"
+                )
+            case _:
+                user = self.facts.answer.one("user")
+                return Refused(f"{self.name}: {user} may not write in {root}", hint=self._making_root())
+
+    def _making_root(self) -> str:
+        user = self.facts.answer.one("user") or "deploy"
+        return f"on the host, once: sudo install -d -o {user} -g {user} {self.config.root}"
+
+    def problems(self) -> Iterator[Refused]:
+        """What stands in the way of a switch, the worst first; doctor shows them all."""
+        facts = self.facts
+        if problem := self.root_problem():
+            yield problem
+            return
+        if facts.live_kind == "other":
+            yield Refused(
+                f"{self.name}: {self.layout.current} is a directory, not a link",
+                hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
+            )
+        elif facts.live_text and not facts.live:
+            yield Refused(
+                f"{self.name}: {self.layout.current} points to {facts.live_text}, which is none of our releases",
+                hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
+            )
+        for tool in ("tar", "gzip", "sha256sum"):
+            if tool not in facts.tools:
+                yield Refused(f"{self.name}: the host has no {tool}", hint="install it there")
+        if self._asks() and not facts.tools & set(ASKERS):
+            yield Refused(
+                f"{self.name}: nothing there can ask a health URL", hint="install curl, python3 or perl there"
+            )
+        for path in facts.missing:
+            yield Refused(
+                f"{self.name}: shared/{path} is missing",
+                hint=f"upload it: {uploading(path, self.address, str(self.config.root))}",
+            )
+        for kind in self.kinds:
+            yield from (Refused(f"{self.name}: {why}") for why in kind.conditions(facts))
+
+    def check(self) -> None:
+        """Raise the first of the `problems`."""
+        for problem in self.problems():
+            raise problem
+
+    def _asks(self) -> bool:
+        return bool(self.config.health) or any(kind.values()["url"] for kind in self.kinds)
+
+
+def uploading(path: str, address: str, root: str) -> str:
+    """The command that uploads a shared file.
+
+    >>> uploading(".env", "ana@web1:2222", "/srv/shop")
+    'scp -P 2222 .env ana@web1:/srv/shop/shared/.env'
+    """
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit()):
+        host, port = address, ""
+    return f"scp {f'-P {port} ' if port else ''}{path} {host}:{root}/shared/{path}"

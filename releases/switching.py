@@ -1,0 +1,75 @@
+"""What a deploy and a rollback have in common: rehearse, arm, rename, reload, prove, confirm."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import steps
+from .history import prefix
+from .layout import Release
+from .plan import Phase, Step
+from .processes.kind import Switch
+from .surveyed import Surveyed
+
+PROVE_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who deploys, and from where; *ci* is the link to the job, if it is one."""
+
+    who: str
+    place: str
+    ci: str = ""
+
+    @property
+    def event(self) -> Mapping[str, str]:
+        """As the journal has it."""
+        return {"by": self.who, "place": self.place} | ({"ci": self.ci} if self.ci else {})
+
+
+def number(hosts: tuple[Surveyed, ...]) -> int:
+    """The number of the next deploy: one more than any host has seen."""
+    return 1 + max((host.facts.history.number for host in hosts), default=0)
+
+
+def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str) -> Step:
+    """Write into the journal who begins what."""
+    event = {
+        "event": "deploy",
+        "deploy": switch.number,
+        "verb": verb,
+        "release": switch.release.name,
+        "previous": switch.previous.name if switch.previous else "",
+        **{key: value for key, value in more.items() if value},
+        **author.event,
+    }
+    return steps.begin(host.layout, prefix(event))
+
+
+def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
+    """Boot every process that can be asked, where no client reaches it."""
+    return tuple(step for kind in host.kinds for step in kind.rehearse(switch, host.facts))
+
+
+def switch_over(host: Surveyed, switch: Switch, *, bad: Release | None = None) -> tuple[Step, ...]:
+    """From the first step that is taken back to the one that ends it; *bad* is marked so once it is confirmed."""
+    config, layout, hooks = host.config, host.layout, host.config.hooks
+    event = {"event": "bad", "deploy": switch.number, "release": bad.name} if bad else None
+    wait_s = max([PROVE_S, *(float(str(kind.values()["wait_s"])) for kind in host.kinds)])
+    return (
+        *_hook("before_switch", hooks.before_switch, switch, hooks.timeout_s),
+        steps.arm(switch),
+        *(step for kind in host.kinds for step in kind.before(switch)),
+        steps.publish(layout, switch.release, switch.previous),
+        *(step for kind in host.kinds for step in kind.after(switch)),
+        *_hook("after_switch", hooks.after_switch, switch, hooks.timeout_s),
+        steps.prove(config, switch.release, host.kinds, switch, wait_s=wait_s),
+        steps.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),
+        steps.confirm(layout, switch.number, bad=prefix(event) if event else ""),
+        *(step for kind in host.kinds for step in kind.finish(switch)),
+        steps.finish(layout, switch.number),
+    )
+
+
+def _hook(name: str, run: tuple[str, ...], switch: Switch, timeout_s: float) -> tuple[Step, ...]:
+    return (steps.commands(name, run, switch, phase=Phase.SWITCH, timeout_s=timeout_s),) if run else ()

@@ -1,0 +1,114 @@
+"""The hosts of a deploy: what an address says, and which addresses ``--host`` means."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from .errors import UsageError
+from .settings import Config
+from .spelling import is_ipv6, is_port
+
+ADDRESS = re.compile(
+    r"(?:(?P<user>[A-Za-z_][A-Za-z0-9._-]{0,31})@)?"
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<hostname>[A-Za-z0-9_][A-Za-z0-9._-]{0,252}))"
+    r"(?::(?P<port>[0-9]+))?"
+)
+
+Groups = Mapping[str, tuple["Target", ...]]
+
+
+def split(address: str) -> tuple[str, str, int | None]:
+    """Split *address* into user, host name and port; "" and None leave it to ``~/.ssh/config``.
+
+    >>> split("deploy@[2001:db8::1]:2222")
+    ('deploy', '2001:db8::1', 2222)
+
+    Raises `ValueError` for text that is no address, or that a shell or ssh could misread.
+    """
+    match = ADDRESS.fullmatch(address)
+    if not match or (match["ipv6"] and not is_ipv6(match["ipv6"])):
+        raise ValueError(f"not an address: {address!r}")
+    if match["port"] and not is_port(match["port"]):
+        raise ValueError(f"not a port: {match['port']!r}")
+    return (
+        match["user"] or "",
+        match["ipv6"] or match["hostname"],
+        int(match["port"]) if match["port"] else None,
+    )
+
+
+def named(hostname: str, port: int | None) -> str:
+    """Name a host for people: with the port when one is given."""
+    if port is None:
+        return hostname
+    return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
+
+
+def repeated(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the hosts that occur more than once; another user or other capitals make no other host of it."""
+    names = [named(*split(address)[1:]).lower() for address in addresses]
+    return tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One host of a deploy."""
+
+    address: str  # as written: "deploy@web1.example.com:2222"
+    user: str  # "" leaves it to ~/.ssh/config
+    hostname: str
+    port: int | None  # None leaves it to ~/.ssh/config
+    group: str  # NAME of [hosts.NAME]
+    config: Config = field(repr=False)
+
+    @classmethod
+    def at(cls, address: str, *, group: str, config: Config) -> "Target":
+        """Read *address*; raises `ValueError` as `split` does."""
+        return cls(address, *split(address), group, config)
+
+    @property
+    def name(self) -> str:
+        """What people see: the host name, with the port when one is given."""
+        return named(self.hostname, self.port)
+
+    def is_called(self, word: str) -> bool:
+        """Whether *word* is its address, with or without the user."""
+        return word in (self.address, self.name)
+
+
+def chosen(groups: Groups, host: str) -> tuple[Target, ...]:
+    """Return the targets that *host* names, in its order; "" means the only group.
+
+    Raises `UsageError` for a name that is unknown or ambiguous, and when a host is named twice.
+    """
+    if not host.strip() and len(groups) > 1:
+        raise UsageError(f"which hosts? deploy.toml has {', '.join(groups)}", hint="name some with --host")
+    words = [word.strip() for word in host.split(",")] if host.strip() else list(groups)
+    targets = tuple(target for word in words for target in _called(groups, word))
+    for name in repeated(target.address for target in targets):
+        raise UsageError(f"{name} is named twice", hint="name each host once")
+    return targets
+
+
+def _called(groups: Groups, word: str) -> tuple[Target, ...]:
+    if word in groups:
+        return groups[word]
+    called = tuple(target for targets in groups.values() for target in targets if target.is_called(word))
+    if not called:
+        raise _unknown(groups, word)
+    if len(called) > 1:
+        tables = ", ".join(target.group for target in called)
+        raise UsageError(f"{word} is in more than one table: {tables}", hint="name the table with --host")
+    return called
+
+
+def _unknown(groups: Groups, word: str) -> UsageError:
+    addresses = [
+        name for targets in groups.values() for target in targets for name in (target.name, target.address)
+    ]
+    near = get_close_matches(word, (*groups, *addresses), n=1)
+    return UsageError(
+        f"no such host: {word!r}; deploy.toml has {', '.join(groups)}",
+        hint=f'did you mean "{near[0]}"?' if near else "name a table [hosts.NAME] or an address in one",
+    )
