@@ -25,9 +25,9 @@ LONGEST_TARGET = 4096  # PATH_MAX of Linux
 def unpack(archive: Path, into: Path) -> None:
     """Unpack a .tar.gz, .tgz or .zip into the folder *into*, which is made if it is missing.
 
-    Permissions are kept (the owner may always read), setuid, setgid and sticky bits, owners and times are not.
-    `Refused`, by name, for an entry that would leave *into* or is no file, folder or link, and for an archive
-    that is broken; what was unpacked before is left there.
+    Permissions are kept (the owner may always read); setuid, setgid and sticky bits, owners and times are
+    not. `Refused`, by name, for an entry that would leave *into* or is no file, folder or link, and for an
+    archive that is broken; what was unpacked before is left there.
     """
     if archive.name.lower().endswith((".tar.gz", ".tgz")):
         unpacking = _unpack_tar_gz
@@ -41,10 +41,15 @@ def unpack(archive: Path, into: Path) -> None:
         unpacking(archive, _Target(archive.name, into))
 
 
-def unpack_export(tar: tarfile.TarFile, into: Path) -> None:
-    """Unpack what ``git archive`` wrote; links may point anywhere, since not all of it need be shipped."""
-    with _complete("git archive"):
+def unpack_export(stream: IO[bytes], into: Path) -> None:
+    """Unpack what ``git archive`` writes; links may lead anywhere, since not all need be shipped."""
+    with (
+        _complete("git archive"),
+        tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as tar,
+    ):
         _Target("git archive", into, closed=False).fill(_tar_members(tar))
+        while stream.read(1 << 18):  # so that git can end
+            pass
 
 
 def points_out(path: str, target: str) -> bool:
@@ -60,7 +65,7 @@ def points_out(path: str, target: str) -> bool:
 def leads_out(link: Path, top: Path) -> bool:
     """Whether *link*, followed through all other links, ends outside *top*.
 
-    Text alone can't tell: with ``a/b/c -> ../..`` the link ``x -> a/b/c/..`` leaves, and reads as if it stayed.
+    Text alone can't tell: with ``a/b/c -> ../..`` the link ``x -> a/b/c/..`` leaves, and reads as if not.
     """
     return not Path(os.path.realpath(link)).is_relative_to(os.path.realpath(top))
 
@@ -171,7 +176,7 @@ class _Target:
         except FileNotFoundError:
             return 0
 
-    def _inside(self, name: str, member: str, *) -> str:
+    def _inside(self, name: str, member: str) -> str:
         """*name* without empty and ``.`` parts; "" is the top itself."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/"):
@@ -238,7 +243,7 @@ def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     kind = FOLDER if info.is_dir() else stat.S_IFMT(mode) or FILE
     permissions = mode & 0o777 or (0o755 if kind == FOLDER else 0o644)
     if info.flag_bits & 1:
-        raise Refused(f"{archive.filename}: {name!r} is encrypted", hint="pack the artifact without a password")
+        raise zipfile.BadZipFile(f"{name!r} is encrypted")
     return _Member(name, kind, permissions, _zip_target(archive, info, kind), partial(_opened, archive, info))
 
 

@@ -3,29 +3,29 @@
 import atexit
 import hashlib
 import os
-import re
+import selectors
 import shutil
-import tarfile
+import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from .archive import unpack, unpack_export
-from .errors import Refused
-from .manifest import FILE, Manifest
+from .archive import leads_out, unpack
+from .errors import BuildFailed, Refused
+from .manifest import FILE, FOLDER, Entry, Manifest
+from .repository import Repository
+from .tree import Exclusion, shipped
 
 if TYPE_CHECKING:
     from .config import Config
 
-RESERVED = ("RELEASE", ".release")
-SCRIPT_MODE = FILE | 0o755
-SUBMODULE = "160000"
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
-LFS_POINTER_BYTES = 1024  # a pointer is smaller, says its specification
-HASHED_AT_ONCE = 256  # files per task of a thread
 GRACE_S = 2.0
+POLL_S = 0.05
 
 Say = Callable[[str], None]
 
@@ -34,8 +34,9 @@ Say = Callable[[str], None]
 class Build:
     """What would be shipped: what *manifest* names is in *tree*, or in *files* (path to content, mode 0o755).
 
-    *revision* is a full commit id, "folder", or "artifact:NAME@" and the start of its sha256. *subject* is the
-    first line of the commit message. *dirty*: the work tree has changes that are not committed, so not shipped.
+    *revision* is a full commit id, "folder", or "artifact:NAME@" and the start of its sha256. *subject* is
+    the first line of the commit message. *dirty*: the work tree has changes that are not committed, and so
+    not shipped.
     """
 
     tree: Path
@@ -49,54 +50,88 @@ class Build:
 def build(
     project: Path, config: "Config", revision: str = "HEAD", *, files: Mapping[str, bytes] = {}, say: Say
 ) -> Build:
-    """Build and test *revision* of *project*, and hash what would be shipped; nothing in it is guessed.
+    """Build and test *revision* of *project*, and hash what would be shipped.
 
-    From git, the commit is exported (``git archive``, so export-ignore and export-subst are honoured) into a
-    clean directory, from the subdirectory that *project* is. A folder is built and read in place. An artifact
-    is unpacked, with any top folder it has. The directory lives until this process exits.
+    A commit is exported (by ``git archive``, so export-ignore and export-subst are honoured) into a clean
+    directory: the whole of it, or the subdirectory that *project* is. A folder is built and read in place. An
+    artifact is unpacked, with any top folder it has. What is made for it lives until this process exits.
 
-    The commands see RELEASE_REVISION, and *say* gets their output line by line. Symlinks are shipped as they
-    are; ``.git``, what is shared and what is excluded are not. Folder permissions count as much as those of files.
+    The commands see RELEASE_REVISION; *say* gets their output line by line. Never shipped: ``.git``, what is
+    shared, what is excluded (patterns are about paths in the release).
 
-    Raises `BuildFailed` when a command fails or takes longer than its limit, `Refused` for what can't be
-    shipped, by name.
+    Raises `BuildFailed` when a command fails or is not done in time, else `Refused` with the name of what
+    can't be shipped.
     """
-    excluded = _Excluded.of(config)
-    source = _source(project.resolve(), config.build.source, revision, excluded)
+    exclusion = Exclusion.of(config.build.exclude, (*config.shared.files, *config.shared.dirs))
+    source = _source(project.resolve(), config.build.source, revision, exclusion)
     for stage, command in (("build", config.build.command), ("test", config.build.test)):
         if command:
             _run(stage, command, source, timeout_s=config.build.timeout_s, say=say)
-    tree = _output(source.tree, config.build.output)
-    entries = (*_shipped(tree, excluded), *_added(files))
-    return Build(tree, Manifest.of(_distinct(entries)), source.revision, files, source.subject, source.dirty)
+    tree = _top(source.tree, config.build.output)
+    entries = shipped(tree, exclusion)
+    if not entries:
+        raise Refused(f"nothing to ship: {source.origin} is empty, or all of it is excluded")
+    manifest = Manifest.of((*entries, *_added(files, {entry.path: entry for entry in entries})))
+    return Build(tree, manifest, source.revision, files, source.subject, source.dirty)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
+    """Where the commands run; *origin* is what people call it, *caveat* what surprises them there."""
+
     tree: Path
+    origin: str
     revision: str
     subject: str = ""
     dirty: bool = False
+    caveat: str = ""
 
 
-def _source(project: Path, source: str, revision: str, excluded: "_Excluded") -> _Source:
+def _source(project: Path, source: str, revision: str, exclusion: Exclusion) -> _Source:
     if source == "git":
-        return _commit(project, revision, excluded)
+        return _commit(Repository(project), revision, exclusion)
     if source == "folder":
-        return _Source(project, "folder")
+        return _Source(project, str(project), "folder")
     return _artifact(project / source)
 
 
+def _commit(repository: Repository, revision: str, exclusion: Exclusion) -> _Source:
+    commit = repository.commit(revision)
+    tracked = [path for path in repository.tracked(commit) if not exclusion.covers(path.path)]
+    for path in tracked:
+        if path.is_submodule:
+            raise Refused(
+                f"{path.path!r} is a submodule, and git archive leaves it empty",
+                hint='exclude it, or `[build] source = "folder"` where it is checked out',
+            )
+    tree = _clean_directory(repository.project.name)
+    repository.export(commit, tree)
+    for path in tracked:
+        if path.is_pointer(tree):
+            raise Refused(
+                f"{path.path!r} is a pointer of Git LFS, not the file itself",
+                hint="`git lfs install && git lfs fetch` in the project, or exclude it",
+            )
+    return _Source(
+        tree,
+        revision,
+        commit,
+        repository.subject(commit),
+        repository.is_dirty(),
+        caveat="it ran in an export of the commit: what is ignored or not committed is not there",
+    )
+
+
 def _artifact(archive: Path) -> _Source:
-    tree = _clean_directory(archive.name.split(".")[0])
+    tree = _clean_directory(archive.name.partition(".")[0])
     unpack(archive, tree)
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return _Source(tree, f"artifact:{archive.name}@{digest[:12]}")
+    return _Source(tree, archive.name, f"artifact:{archive.name}@{digest[:12]}")
 
 
 def _clean_directory(name: str) -> Path:
-    """An empty directory called *name*, which some tools name the project by; gone when this process is."""
+    """An empty directory called *name*, since some tools name a project so; gone when this process is."""
     above = Path(tempfile.mkdtemp(prefix="switchover-"))
     atexit.register(_remove, above)
     directory = above / (name or "tree")
@@ -106,110 +141,101 @@ def _clean_directory(name: str) -> Path:
 
 def _remove(directory: Path) -> None:
     for folder, _, _ in os.walk(directory):
-        os.chmod(folder, 0o700)  # some caches make theirs read-only
+        os.chmod(folder, 0o700)  # Go's module cache, for one, is read-only
     shutil.rmtree(directory, ignore_errors=True)
 
 
-# git
+def _top(tree: Path, output: str) -> Path:
+    directory = tree / output
+    if leads_out(directory, tree):
+        raise Refused(f"[build] output: {output!r} leads out of the project")
+    if not directory.is_dir():
+        raise Refused(f"[build] output: no such directory: {output!r}", hint="does the build command make it?")
+    return directory.resolve()
 
 
-def _commit(project: Path, revision: str, excluded: "_Excluded") -> _Source:
-    git = _Git(project)
-    commit = git.resolve(revision)
-    tree = _clean_directory(project.name)
-    for path, mode in git.listed(commit):
-        if mode == SUBMODULE and not excluded.above(path):
-            raise Refused(
-                f"{path!r} is a submodule, which git does not export",
-                hint='exclude it, or build where it is checked out, with `[build] source = "folder"`',
-            )
-    git.export(commit, tree)
-    for path, _ in git.listed(commit, smaller_than=LFS_POINTER_BYTES):
-        if _is_lfs_pointer(tree / path) and not excluded.above(path):
-            raise Refused(
-                f"{path!r} is a pointer of Git LFS, not the file",
-                hint="`git lfs install && git lfs fetch` here, or exclude it",
-            )
-    return _Source(tree, commit, git.subject(commit), git.is_dirty())
+def _added(files: Mapping[str, bytes], there: Mapping[str, Entry]) -> Iterator[Entry]:
+    """*files* and the folders above them that are not *there*."""
+    for path, content in files.items():
+        if path in there:
+            raise Refused(f"{path!r} is in the tree, and is one of ours", hint="rename or exclude it")
+        yield Entry(path, FILE | 0o755, hashlib.sha256(content).hexdigest(), len(content))
+    for folder in {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}:
+        if folder not in there:
+            yield Entry(folder, FOLDER | 0o755, "-", 0)
+        elif there[folder].kind != FOLDER:
+            raise Refused(f"{folder!r} is not a folder, and one of ours is", hint="rename or exclude it")
 
 
-def _is_lfs_pointer(path: Path) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(LFS_POINTER)) == LFS_POINTER
-
-
-@dataclass(frozen=True, slots=True)
-class _Git:
-    """The repository that *project* is, or is a subdirectory of."""
-
-    project: Path
-
-    def resolve(self, revision: str) -> str:
-        """The full commit id; `Refused` with what looks like *revision* when there is none."""
-        self._must_be_repository()
-        asked = self._ask("rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-        commit = os.fsdecode(asked.stdout).strip().rpartition("\n")[2]
-        if asked.returncode or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-            raise Refused(f"no such revision: {revision}", hint=self._nearest(revision))
-        return commit
-
-    def listed(self, commit: str, *, smaller_than: int | None = None) -> Iterator[tuple[str, str]]:
-        """Path and mode of all that *commit* has in the project."""
-        for line in self._answer("ls-tree", "-r", "-l", "-z", commit).split(b"\0")[:-1]:
-            facts, _, path = os.fsdecode(line).partition("\t")
-            mode, _, _, size = facts.split()
-            if smaller_than is None or (size != "-" and int(size) < smaller_than):
-                yield path, mode
-
-    def export(self, commit: str, into: Path) -> None:
-        """Write the files of *commit*, with the permissions git knows: 755 and 644, whatever the umask is."""
-        command = ["git", "-c", "tar.umask=0022", "archive", "--format=tar", commit]
-        with tempfile.TemporaryFile() as complaints, self._open(command, complaints) as git:
-            assert git.stdout
-            try:
-                with tarfile.open(
-                    fileobj=git.stdout, mode="r|", encoding="utf-8", errors="surrogateescape"
-                ) as tar:
-                    unpack_export(tar, into)
-                git.stdout.read()
-            except Refused:
-                if git.wait():
-                    complaints.seek(0)
-                    raise self._refused(complaints.read()) from None
-                raise
-            if git.wait():
-                complaints.seek(0)
-                raise self._refused(complaints.read())
-
-    def subject(self, commit: str) -> str:
-        """The first line of its message."""
-        asked = (
-            "-c",
-            "i18n.logOutputEncoding=UTF-8",
-            "log",
-            "-1",
-            "--no-show-signature",
-            "--format=%s",
-            commit,
+def _run(stage: str, command: str, source: _Source, *, timeout_s: float, say: Say) -> None:
+    """Run *command*, in a process group that ends with us; what it leaves running on success is its own."""
+    last = ""
+    with subprocess.Popen(
+        ["sh", "-c", command],
+        cwd=source.tree,
+        env=os.environ | {"RELEASE_REVISION": source.revision},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            for line in _lines(process, time.monotonic() + timeout_s):
+                say(line)
+                last = line.strip() or last
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise BuildFailed(f"{stage}: `{_shown(command)}` was not done after {timeout_s:g} s") from None
+        except BaseException:  # Ctrl-C does not reach a group of its own
+            _end(process)
+            raise
+    if process.returncode:
+        why = f"exit {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+        raise BuildFailed(
+            f"{stage}: `{_shown(command)}` failed: {why}{f': {last}' if last else ''}",
+            hint=source.caveat,
         )
-        return self._answer(*asked).decode("utf-8", "replace").strip()
 
-    def is_dirty(self) -> bool:
-        """Whether anything in the project is not committed; a bare repository has nothing that could be."""
-        return bool(self._ask("--no-optional-locks", "status", "--porcelain", "--", ".").stdout)
 
-    def _must_be_repository(self) -> None:
-        if shutil.which("git") is None:
-            raise Refused("git is not installed", hint='install it, or set `[build] source = "folder"`')
-        asked = self._ask("rev-parse", "--git-dir")
-        if asked.returncode and b"not a git repository" in asked.stderr:
-            raise Refused(
-                f"{self.project} is not in a git repository",
-                hint='`git init` and commit, or set `[build] source = "folder"`',
-            )
-        if asked.returncode:
-            raise self._refused(asked.stderr)
-        if not self._answer("rev-list", "--max-count=1", "--all", "--ignore-missing").strip():
-            pass
+def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
+    rest = b""
+    for chunk in _output_of(process, deadline):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _output_of(process: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
+    """What it prints until it ends, even where something it started keeps the pipe open."""
+    assert process.stdout
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while (left_s := deadline - time.monotonic()) > 0:
+            ended = process.poll() is not None
+            if selector.select(0 if ended else min(left_s, POLL_S)):
+                chunk = os.read(process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    break
+                yield chunk
+            elif ended:
+                return
+    process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End all of its group: politely, then not."""
+    deadline = time.monotonic() + GRACE_S
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(POLL_S)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _shown(command: str) -> str:
+    first, *more = command.strip().splitlines()
+    return f"{first} …" if more else first

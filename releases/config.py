@@ -143,11 +143,7 @@ def _without_duties(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     renamed = {"anyOf" if key == "oneOf" else key: value for key, value in part.items()}
-    return {
-        key: _without_duties(value)
-        for key, value in renamed.items()
-        if key not in ("required", "discriminator")
-    }
+    return {key: _without_duties(value) for key, value in renamed.items() if key not in ("required", "discriminator")}
 
 
 def _around(document: Document) -> dict[str, Any]:

@@ -58,9 +58,7 @@ def connect(target: Target, *, ssh_config: Path | None = None) -> paramiko.Trans
             hint=f"does `ssh {target.address}` let you in? we use the same keys, agent and ~/.ssh/config",
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise Unreachable(
-            f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}"
-        ) from error
+        raise Unreachable(f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}") from error
     transport = connection.transport
     assert transport is not None
     transport.switchover_connection = connection  # keeps gateways alive as long as the transport

@@ -12,6 +12,7 @@ from .migrations import command as migrations
 from .plan import Phase, Plan, Step
 from .processes.kind import Switch
 from .prune import pruning
+from .size import size
 from .surveyed import Surveyed
 from .switching import Author, began, number, rehearse, switch_over
 
@@ -55,17 +56,13 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
     for host in hosts:
         host.check()
         if release not in host.facts.complete:
-            raise Refused(
-                f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them"
-            )
+            raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
     if all(host.facts.live == release for host in hosts):
         return _proof_only(hosts)
     n = number(hosts)
     plan = {}
     for host in hosts:
-        switch = Switch(
-            host.config.root, n, release, host.facts.live, replaced=bool(host.config.prepare.environment)
-        )
+        switch = Switch(host.config.root, n, release, host.facts.live, replaced=bool(host.config.prepare.environment))
         plan[host.name] = (
             began(host, switch, "deploy", author),
             steps.verify(host.layout, release),
@@ -102,7 +99,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
         else ()
     )
     return (
-        steps.stage(layout, release),
+        steps.stage(layout, release, host.facts.newest if host.name in shipment.bases else None),
         steps.send(layout, release, says, timeout_s=6 * 3600),
         steps.check(layout, release, shipment.manifest.digest, copies=bool(prepare.commands)),
         *linked,
@@ -131,9 +128,7 @@ def replaced(config: Config, host: Surveyed, shipment: Shipment) -> bool:
 
 def _is_live(host: Surveyed, shipment: Shipment) -> bool:
     facts, base = host.facts, shipment.bases.get(host.name)
-    proven = (
-        facts.live in facts.history.proven and facts.live in facts.complete and facts.live == facts.newest
-    )
+    proven = facts.live in facts.history.proven and facts.live in facts.complete and facts.live == facts.newest
     return proven and base is not None and base.digest == shipment.manifest.digest and not facts.armed
 
 
@@ -144,9 +139,7 @@ def _proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
     for host in hosts:
         step = steps.prove(host.config, live, host.kinds, None, wait_s=10)
         plan[host.name] = (replace(step, phase=Phase.REHEARSE),)
-    return Plan(
-        "already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",)
-    )
+    return Plan("already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",))
 
 
 def _forecast(host: Surveyed, shipment: Shipment) -> None:
@@ -171,30 +164,12 @@ def _forecast(host: Surveyed, shipment: Shipment) -> None:
 def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
     what = f"revision {shipment.revision} {shipment.subject}".rstrip() if shipment.revision else ""
     skewed = [
-        f"{h.name}: its clock is {h.facts.clock_skew_s:+.0f} s off"
-        for h in hosts
-        if abs(h.facts.clock_skew_s) > 60
+        f"{h.name}: its clock is {h.facts.clock_skew_s:+.0f} s off" for h in hosts if abs(h.facts.clock_skew_s) > 60
     ]
-    unread = [
-        f"{h.name}: deploy {n} was not confirmed; it is taken back first"
-        for h in hosts
-        for n in h.facts.armed
-    ]
+    unread = [f"{h.name}: deploy {n} was not confirmed; it is taken back first" for h in hosts for n in h.facts.armed]
     changed = [
         f"{h.name}: processes are replaced: an environment file has changed"
         for h in hosts
         if replaced(h.config, h, shipment)
     ]
     return tuple(filter(None, (what, *skewed, *unread, *changed)))
-
-
-def size(count: int) -> str:
-    """Bytes for people.
-
-    >>> size(999), size(20_000_000)
-    ('999 B', '20.0 MB')
-    """
-    amount, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"

@@ -132,9 +132,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            str(path), [f"byte {error.start}: expected UTF-8, found another encoding"]
-        ) from None
+        raise ConfigError(str(path), [f"byte {error.start}: expected UTF-8, found another encoding"]) from None
 
 
 def _syntax(message: str, text: str) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,9 +48,7 @@ class Manifest:
     @cached_property
     def text(self) -> bytes:
         """One line per entry: ``sha256 mode size path``; the path escaped as sh's ``printf %b`` reads it."""
-        return b"".join(
-            f"{e.sha256} {e.mode:06o} {e.size_bytes} {_escaped(e.path)}\n".encode() for e in self.entries
-        )
+        return b"".join(f"{e.sha256} {e.mode:06o} {e.size_bytes} {_escaped(e.path)}\n".encode() for e in self.entries)
 
     @cached_property
     def digest(self) -> str:
@@ -63,16 +62,18 @@ class Manifest:
     @classmethod
     def unpacked(cls, packed: bytes) -> "Manifest":
         """Read what `packed` wrote; raises `ManifestError` for anything else."""
+        if not packed:
+            raise ManifestError("not a manifest: empty")  # what a full disk leaves, and gzip takes for nothing
         try:
             lines = gzip.decompress(packed).splitlines()
             return cls(tuple(_entry(line) for line in lines))
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise ManifestError(f"not a manifest: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a host that has an older release needs: *same* is there already, *sent* is not, *removed* is no more."""
+    """What a host with an older release needs: *same* is there, *sent* is not, *removed* is no more."""
 
     same: tuple[Entry, ...]
     sent: tuple[Entry, ...]
@@ -85,7 +86,9 @@ class Difference:
 
 
 def difference(new: Manifest, base: Manifest | None) -> Difference:
-    """Compare *new* with *base* (None: the host has nothing). Folders and links are always sent, being only names.
+    """Compare *new* with *base* (None: the host has nothing).
+
+    Folders and links are always sent, being only names.
 
     >>> a, b = Entry("a", 0o100644, "1" * 64, 1), Entry("b", 0o100644, "2" * 64, 1)
     >>> difference(Manifest.of([a, b]), Manifest.of([a])) == Difference(same=(a,), sent=(b,), removed=())

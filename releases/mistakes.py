@@ -49,10 +49,8 @@ def _line(details: ErrorDetails, place: Callable[[Loc], str], siblings: Sequence
         case "union_tag_invalid" if context["tag"] in PLANNED_KINDS:
             return f'{where}: "{context["tag"]}" is not built yet: only "systemd", "gunicorn" and "command"'
         case "union_tag_invalid":
-            tag = str(context["tag"])
-            return mistake(
-                where, EXPECTED["union_tag_invalid"], shown(tag) + nearest(tag, (*KINDS, *PLANNED_KINDS))
-            )
+            kind = _at(value, ("kind",))
+            return mistake(where, EXPECTED["union_tag_invalid"], _found(kind, (*KINDS, *PLANNED_KINDS)))
         case "missing" | "union_tag_not_found":
             return mistake(where, EXPECTED[details["type"]].format(**context), "nothing")
         case "literal_error":

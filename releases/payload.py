@@ -41,7 +41,8 @@ def stream(
     each piece sent, before compression; their sum is ``difference.bytes_sent``. The same build is the same
     stream. Holds one chunk in memory, whatever the size of a file.
 
-    `Refused` when a file is not what the manifest says; the stream then ends short, which gzip on the host notices.
+    `Refused` when a file is not what the manifest says; the stream then ends short, and gzip on the host
+    notices.
     """
     payload = _Payload(into, release.name, mtime)
     payload.folder("", 0o755)
@@ -122,10 +123,10 @@ def _content(entry: Entry, build: Build) -> Iterator[bytes]:
         yield build.files[entry.path]
         return
     with _unchanged(entry):
-        descriptor = os.open(build.tree / entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb", buffering=0) as file:
+        file = open(build.tree / entry.path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115
+    with file:
         left = entry.size_bytes
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise _changed(entry)
         while chunk := file.read(min(left + 1, CHUNK_BYTES)):
             left -= len(chunk)
@@ -134,6 +135,11 @@ def _content(entry: Entry, build: Build) -> Iterator[bytes]:
             yield chunk
         if left:
             raise _changed(entry)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open *path* itself: not what it links to by now, nor a fifo that nobody writes to."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _unwritable(entry: Entry) -> int:

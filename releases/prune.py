@@ -13,9 +13,7 @@ def expired(host: Surveyed, live: Release | None) -> tuple[Release, ...]:
     Only proven releases count in ``keep``; one that failed goes at once. What has no name of ours is never judged.
     """
     facts, keep = host.facts, host.config.keep.releases
-    proven = [
-        r for r in facts.history.proven if r in facts.complete and r != live and r not in facts.history.bad
-    ]
+    proven = [r for r in facts.history.proven if r in facts.complete and r != live and r not in facts.history.bad]
     spared = {live, facts.live, *facts.pins, *facts.in_use, *proven[-max(keep - 1, 1) :]}
     order = {r: i for i, r in enumerate(facts.history.proven)}
     return tuple(sorted((r for r in facts.complete if r not in spared), key=lambda r: order.get(r, -1)))

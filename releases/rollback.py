@@ -22,9 +22,7 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Pl
     plan = {}
     for host in hosts:
         _check(host, target)
-        switch = Switch(
-            host.config.root, n, target, host.facts.live, replaced=bool(host.config.prepare.environment)
-        )
+        switch = Switch(host.config.root, n, target, host.facts.live, replaced=bool(host.config.prepare.environment))
         plan[host.name] = (
             began(host, switch, "rollback", author),
             steps.verify(host.layout, target),
@@ -76,11 +74,7 @@ def beyond(history: History, target: Release) -> str:
 
     A release knows what was run by itself or an older one, and what it listed as pending when it was deployed.
     """
-    order = [
-        r.name
-        for e in history.events
-        if e["event"] == "deploy" and (r := Release.parse(str(e.get("release"))))
-    ]
+    order = [r.name for e in history.events if e["event"] == "deploy" and (r := Release.parse(str(e.get("release"))))]
     age = {name: i for i, name in reversed(list(enumerate(order)))}
     known = {
         str(left).removeprefix("contract ")

@@ -48,3 +48,8 @@ def render(step: Step, *, event: Mapping[str, object] | None = None) -> str:
     """The script of *step*; with *event* it journals that it begins and how it ends."""
     template = environment().get_template(f"remote/{step.template or step.name}.sh.j2")
     return template.render(**step.values, event=prefix(event) if event else "")
+
+
+def rootscript(**values: object) -> str:
+    """The script that `setup` leaves for root to read and run."""
+    return environment().get_template("systemd/superuser.sh.j2").render(**values)

@@ -146,9 +146,7 @@ class Gunicorn(Served):
     @classmethod
     def _started_one_way(cls, start: str, settings: ValidationInfo) -> str:
         if settings.data.get("pidfile") and not start:
-            raise unlike(
-                "the command that starts it, since a dead master can't be signalled", found="nothing"
-            )
+            raise unlike("the command that starts it, since a dead master can't be signalled", found="nothing")
         if settings.data.get("unit") and start:
             raise unlike("no start beside unit: systemd starts it")
         return start

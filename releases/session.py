@@ -93,9 +93,7 @@ class Session:
     host cannot carry a session (no flock, no root), `Unreachable` when the line drops before it began.
     """
 
-    def __init__(
-        self, transport: paramiko.Transport, host: str, *, lock: str = "", hear: Hear = print
-    ) -> None:
+    def __init__(self, transport: paramiko.Transport, host: str, *, lock: str = "", hear: Hear = print) -> None:
         self.host, self.hear, self.transport = host, hear, transport
         self.word = os.urandom(12).hex().encode()
         self.channels = 0
@@ -141,11 +139,7 @@ class Session:
         while chunk := self._receive(channel):
             tail = (tail + chunk)[-4000:]
         if code := channel.recv_exit_status():
-            raise (
-                StepFailed(self.host, name, code, _text(tail).splitlines()[-20:])
-                if code > 0
-                else self._lost()
-            )
+            raise (StepFailed(self.host, name, code, _text(tail).splitlines()[-20:]) if code > 0 else self._lost())
         channel.close()
 
     def close(self) -> None:

@@ -133,9 +133,7 @@ class Config(Section):
             if isinstance(process, Systemd) and process.listen:
                 holder = holders.setdefault(process.listen, name)
                 if holder != name:
-                    raise unlike(
-                        f"another socket than {holder} has", key=(name, "listen"), found=process.listen
-                    )
+                    raise unlike(f"another socket than {holder} has", key=(name, "listen"), found=process.listen)
         return MappingProxyType(dict(processes))
 
     @field_serializer("processes", mode="wrap")

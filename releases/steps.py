@@ -24,22 +24,18 @@ def survey(config: Config, kinds: Iterable[Kind]) -> Step:
 
 def settle(layout: Layout, holder: str) -> Step:
     """Say who holds the lock, and settle what a dead deploy left."""
-    return Step(
-        "settle", {"root": layout.root, "holder": holder}, "settle what a dead deploy left", timeout_s=300
-    )
+    return Step("settle", {"root": layout.root, "holder": holder}, "settle what a dead deploy left", timeout_s=300)
 
 
 def begin(layout: Layout, event: str) -> Step:
     """Write the deploy down before it changes anything."""
-    return Step(
-        "begin", {"root": layout.root, "deploy": event}, "write the deploy into the journal", Phase.STAGE
-    )
+    return Step("begin", {"root": layout.root, "deploy": event}, "write the deploy into the journal", Phase.STAGE)
 
 
-def stage(layout: Layout, release: Release) -> Step:
-    """Make room: what dead deploys left half made goes."""
+def stage(layout: Layout, release: Release, base: Release | None) -> Step:
+    """Make room: what dead deploys left half made goes; *base*, which files are linked from, is verified."""
     says = "remove what dead deploys left half made"
-    return Step("stage", {"root": layout.root, "release": release}, says, Phase.STAGE, timeout_s=600)
+    return Step("stage", {"root": layout.root, "release": release, "base": base}, says, Phase.STAGE, timeout_s=600)
 
 
 def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> Step:
@@ -56,9 +52,7 @@ def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> St
 
 def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Step:
     """Compare every digest and mode with the manifest; *copies*: share no file with another release."""
-    says = (
-        f"compare every file with the manifest{', in copies that no other release shares' if copies else ''}"
-    )
+    says = f"compare every file with the manifest{', in copies that no other release shares' if copies else ''}"
     values = {"root": layout.root, "release": release, "manifest": digest, "copies": copies}
     return Step("check", values, says, Phase.STAGE, judge=partial(whole, str(release)), timeout_s=1800)
 
@@ -66,9 +60,7 @@ def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Ste
 def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step:
     """Compare a complete release with its manifest."""
     values = {"root": layout.root, "release": release}
-    return Step(
-        "verify", values, f"compare {release} with its manifest", phase, judge=partial(whole, str(release))
-    )
+    return Step("verify", values, f"compare {release} with its manifest", phase, judge=partial(whole, str(release)))
 
 
 def whole(release: str, answer: Answer) -> Verdict:
@@ -138,18 +130,14 @@ def publish(layout: Layout, release: Release, previous: Release | None) -> Step:
     return Step("publish", here, f"current -> {layout.relative(release)}", undo=undo)
 
 
-def prove(
-    config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float
-) -> Step:
+def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float) -> Step:
     """Read from the host which release each process runs, until all run *release* or *wait_s* is over."""
     judge = partial(proven, config, release, kinds)
     says = f"every process runs {release}, {_health(config)}"
     return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, timeout_s=wait_s)
 
 
-def settled(
-    config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float
-) -> Step:
+def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float) -> Step:
     """The same once more, after ``settle_s``, with the same processes."""
     pause = config.strategy.settle_s
     judge = partial(_still_proven, config, release, kinds)
@@ -171,9 +159,7 @@ def probe(config: Config, kinds: tuple[Kind, ...], switch: Switch) -> tuple[Step
 def _all_healthy(answer: Answer) -> Verdict:
     for key, said in answer:
         if key.endswith(".health") and not said.startswith("2"):
-            return Verdict(
-                f"{key.removesuffix('.health')}: what is live answered {said} after the expand migrations"
-            )
+            return Verdict(f"{key.removesuffix('.health')}: what is live answered {said} after the expand migrations")
     return Verdict()
 
 
@@ -223,9 +209,7 @@ def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], ans
     return proven(config, release, kinds, then) and proven(config, release, kinds, now)
 
 
-def _asked(
-    config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: float
-) -> Mapping[str, object]:
+def _asked(config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: float) -> Mapping[str, object]:
     health = config.health
     return {
         "root": config.root,
@@ -248,9 +232,7 @@ def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> Step:
     """
     taken = replace(command(undo), name=f"undo {run}") if undo else None
     says = f"run `{run}`"
-    return Step(
-        run.split()[0], {"commands": (run,)}, says, template="commands", timeout_s=timeout_s, undo=taken
-    )
+    return Step(run.split()[0], {"commands": (run,)}, says, template="commands", timeout_s=timeout_s, undo=taken)
 
 
 def filled(step: Step, switch: Switch) -> Step:

@@ -104,9 +104,7 @@ def _called(groups: Groups, word: str) -> tuple[Target, ...]:
 
 
 def _unknown(groups: Groups, word: str) -> UsageError:
-    addresses = [
-        name for targets in groups.values() for target in targets for name in (target.name, target.address)
-    ]
+    addresses = [name for targets in groups.values() for target in targets for name in (target.name, target.address)]
     near = get_close_matches(word, (*groups, *addresses), n=1)
     return UsageError(
         f"no such host: {word!r}; deploy.toml has {', '.join(groups)}",

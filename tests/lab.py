@@ -295,9 +295,7 @@ class Host:
 
 
 def _exists(name: str) -> bool:
-    found = (
-        Path("/").glob(name[1:]) if name.startswith("/") else filter(None, [shutil.which(name, path=_PATH)])
-    )
+    found = Path("/").glob(name[1:]) if name.startswith("/") else filter(None, [shutil.which(name, path=_PATH)])
     return any(found)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 import re
+import shlex
 import shutil
 import socket
 import struct
@@ -49,8 +50,8 @@ class Sshd:
 
     The login shell is the account's own; *force_shell* runs each command as another login shell would
     (``SHELL -c COMMAND`` in $HOME; bash reads ~/.bashrc, as it does for sshd). *environment* is added to that
-    of each session and wins over sshd's own PATH and HOME; without *force_shell* a session still starts in the
-    account's real home. *config* are more lines for sshd_config.
+    of each session and wins over sshd's own PATH and HOME; without *force_shell* a session still starts in
+    the account's real home. *config* are more lines for sshd_config.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class Sshd:
         self.port = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._options = {"MaxStartups": str(max_startups)}
-        if environment:
-            self._options["SetEnv"] = " ".join(f'"{name}={value}"' for name, value in environment.items())
+        seen = dict(environment or {})
         if force_shell:
-            self._options["ForceCommand"] = str(self._login(force_shell))
+            self._options["ForceCommand"] = str(self._login(force_shell, seen))
+            seen = {"HOME": str(self.home / "empty")}  # the account's own shell must not read the other's files
+        if seen:
+            self._options["SetEnv"] = " ".join(f'"{name}={value}"' for name, value in seen.items())
         self._more = config
         for key in (self.identity, self.home / "host_key"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", str(key)]
@@ -184,15 +187,17 @@ class Sshd:
         }
         return "\n".join(f"{name} {value}" for name, value in options.items()) + f"\n{self._more}\n"
 
-    def _login(self, shell: str) -> Path:
+    def _login(self, shell: str, environment: Mapping[str, str]) -> Path:
         real = shutil.which(shell, path=_PATH)
         if not real:
             raise FileNotFoundError(f"no such shell: {shell}")
+        (self.home / "empty").mkdir()
+        exports = {"HOME": str(Path.home()), **environment, "SHELL": real}
         wrapper = self.home / "login"
         wrapper.write_text(
             "#!/bin/sh\n"
-            'unset SHLVL\ncd "$HOME" || exit\n'
-            f"SHELL={real}\nexport SHELL\n"
+            + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in exports.items())
+            + 'unset SHLVL\ncd "$HOME" || exit\n'
             f'[ -z "$SSH_ORIGINAL_COMMAND" ] || exec {real} -c "$SSH_ORIGINAL_COMMAND"\n'
             f"exec {real}\n"
         )
@@ -232,13 +237,12 @@ class Line:
     `delay_s` is added on each way, so a round trip takes two of it more; it may be changed at any time.
     """
 
-    def __init__(
-        self, target: int, *, delay_s: float = 0.0, user: str = "", on_start: Any = lambda port: None
-    ) -> None:
+    def __init__(self, target: int, *, delay_s: float = 0.0, user: str = "", on_start: Any = lambda port: None) -> None:
         self.target, self.delay_s, self.user = target, delay_s, user or getpass.getuser()
         self.port = self.connections = 0
         self._on_start = on_start
         self._swallowing = False
+        self._opening = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="line", daemon=True)
@@ -278,10 +282,13 @@ class Line:
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._opening += 1
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             return writer.close()
+        finally:
+            self._opening -= 1
         ends = {writer, far_writer}
         self._open |= ends
         try:
@@ -319,6 +326,8 @@ class Line:
                     await writer.drain()
 
     async def _reset(self) -> None:
+        while self._opening:
+            await asyncio.sleep(0.001)
         for writer in self._open:
             with suppress(OSError):
                 linger = struct.pack("ii", 1, 0)

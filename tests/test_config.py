@@ -691,9 +691,10 @@ def test_reading_a_config_imports_nothing_that_talks_to_hosts():
 @pytest.mark.parametrize(
     "key",
     [
-        "app", "root", "build", "build.source", "build.timeout_s", "shared.dirs", "migrations", "migrations.kind",
-        "processes", "processes.w", "processes.w.kind", "health", "health.url", "hooks.local", "strategy.kind",
-        "keep.releases", "hosts", "hosts.prod", "hosts.prod.ssh", "hosts.prod.health", "extends", "odd", "build.odd",
+        "app", "root", "build", "build.source", "build.timeout_s", "build.odd", "shared.dirs", "odd",
+        "migrations", "migrations.kind", "processes", "processes.w", "processes.w.kind", "health",
+        "health.url", "hooks.local", "strategy.kind", "keep.releases", "hosts", "hosts.prod",
+        "hosts.prod.ssh", "hosts.prod.health", "extends",
     ],
 )  # fmt: skip
 def test_no_type_at_any_place_is_worse_than_a_mistake(written, key, value):

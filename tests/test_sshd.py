@@ -93,7 +93,7 @@ def test_stop_ends_what_sessions_left_behind(sshd):
     """Daemons with a session of their own too; and start listens on the same port again."""
     with Sshd() as other:
         with client(other) as opened:
-            pid = int(answer(opened, "setsid sh -c 'sleep 60 & echo $!' 2>/dev/null </dev/null"))
+            pid = int(answer(opened, "setsid sh -c 'sleep 60 >/dev/null 2>&1 & echo $!'"))
         assert alive(pid)
         assert pid in other.processes()
         port = other.port
@@ -108,11 +108,11 @@ def test_stop_ends_what_sessions_left_behind(sshd):
 def test_the_environment_is_as_told(tmp_path):
     """Values with spaces too; a PATH of a few tools is a host without the others."""
     tools = toolbox(tmp_path / "my tools", "id", "true")
-    with Sshd(environment={"PATH": str(tools), "HOME": str(tmp_path), "SW_WORDS": "a  b"}) as sshd:
-        with client(sshd) as opened:
-            assert answer(opened, 'echo "$PATH|$HOME|$SW_WORDS"') == f"{tools}|{tmp_path}|a  b"
-            assert answer(opened, "id -u") == str(os.getuid())
-            assert "not found" in answer(opened, "flock --version")
+    environment = {"PATH": str(tools), "HOME": str(tmp_path), "SW_WORDS": "a  b"}
+    with Sshd(environment=environment) as sshd, client(sshd) as opened:
+        assert answer(opened, 'echo "$PATH|$HOME|$SW_WORDS"') == f"{tools}|{tmp_path}|a  b"
+        assert answer(opened, "id -u") == str(os.getuid())
+        assert "not found" in answer(opened, "flock --version")
 
 
 @pytest.mark.skipif(not shutil.which("busybox"), reason="apt-get install busybox")
@@ -154,8 +154,9 @@ def test_a_cut_line_is_noticed_at_once_on_both_sides(sshd, line):
 
 def test_a_cut_is_a_reset():
     with socket.create_server(("127.0.0.1", 0)) as server, Line(server.getsockname()[1]) as line:
-        near = socket.create_connection(("127.0.0.1", line.port))
+        near = socket.create_connection(("127.0.0.1", line.port), timeout=5)
         far, _ = server.accept()
+        far.settimeout(5)
         with near, far:
             line.cut()
             for side in (near, far):
@@ -179,8 +180,9 @@ def test_a_line_that_swallows_says_nothing_at_all(sshd, line):
 
 def test_the_end_of_a_connection_is_swallowed_too():
     with socket.create_server(("127.0.0.1", 0)) as server, Line(server.getsockname()[1]) as line:
-        near = socket.create_connection(("127.0.0.1", line.port))
+        near = socket.create_connection(("127.0.0.1", line.port), timeout=5)
         far, _ = server.accept()
+        far.settimeout(5)
         with near:
             line.swallow()
             far.close()
@@ -191,8 +193,9 @@ def test_the_end_of_a_connection_is_swallowed_too():
 
 def test_a_delayed_line_is_slow_both_ways_and_loses_nothing():
     with socket.create_server(("127.0.0.1", 0)) as server, Line(server.getsockname()[1], delay_s=0.1) as line:
-        near = socket.create_connection(("127.0.0.1", line.port))
+        near = socket.create_connection(("127.0.0.1", line.port), timeout=5)
         far, _ = server.accept()
+        far.settimeout(5)
         with near, far:
             began = time.monotonic()
             near.sendall(b"ping")

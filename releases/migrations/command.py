@@ -30,9 +30,7 @@ def steps(migrations: Migrations, switch: Switch, *, initial: bool) -> tuple[Ste
     *initial*: no code is live that could be broken, so contract migrations run, too.
     """
     asks = "which migrations are pending? (the staged release answers; printed before any runs)"
-    runs = f"run `{migrations.expand}`" + (
-        f" and `{migrations.contract}`, nothing being live" if initial else ""
-    )
+    runs = f"run `{migrations.expand}`" + (f" and `{migrations.contract}`, nothing being live" if initial else "")
     values = _values(migrations, switch) | {"initial": initial}
     return (
         Step(
@@ -44,9 +42,7 @@ def steps(migrations: Migrations, switch: Switch, *, initial: bool) -> tuple[Ste
             judge=partial(judge, initial=initial),
             timeout_s=migrations.timeout_s,
         ),
-        Step(
-            "expand", values, runs, Phase.EXPAND, template="migrations/expand", timeout_s=migrations.timeout_s
-        ),
+        Step("expand", values, runs, Phase.EXPAND, template="migrations/expand", timeout_s=migrations.timeout_s),
     )
 
 
@@ -86,9 +82,7 @@ def judge(answer: Answer, *, initial: bool) -> Verdict:
     try:
         found = pending(answer)
     except ValueError as error:
-        return Verdict(
-            f'`pending` printed {str(error)[:80]!r}, not "expand NAME" or "contract NAME"', final=True
-        )
+        return Verdict(f'`pending` printed {str(error)[:80]!r}, not "expand NAME" or "contract NAME"', final=True)
     contracts = [m for m in found if m.phase == "contract"]
     expands = [m for m in found if m.phase == "expand"]
     if contracts and not initial:

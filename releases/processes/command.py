@@ -74,9 +74,7 @@ class Command:
             process=self.name,
         )
         undo = step if switch.previous else None
-        return (
-            Step(step.name, step.values, step.says, template=step.template, process=self.name, undo=undo),
-        )
+        return (Step(step.name, step.values, step.says, template=step.template, process=self.name, undo=undo),)
 
     def finish(self, switch: Switch) -> tuple[Step, ...]:
         """Nothing."""

@@ -92,14 +92,8 @@ class Gunicorn:
 
     def after(self, switch: Switch) -> tuple[Step, ...]:
         """HUP; a changed environment needs a new master, which a restart gives (and a gap)."""
-        back = (
-            self._stop(switch)
-            if switch.previous is None
-            else self._reload(switch, "reload what was live before")
-        )
-        says = (
-            "restart: its environment has changed" if switch.replaced else "HUP (start it where it is down)"
-        )
+        back = self._stop(switch) if switch.previous is None else self._reload(switch, "reload what was live before")
+        says = "restart: its environment has changed" if switch.replaced else "HUP (start it where it is down)"
         step = self._reload(switch, says)
         return (Step(step.name, step.values, says, template=step.template, undo=back, process=self.name),)
 
@@ -129,9 +123,7 @@ class Gunicorn:
             process = known.get(pid)
             if not process or process.release != release:
                 where = process.release if process else "a directory outside the releases"
-                return Verdict(
-                    f"{self.name}: worker {pid} works in {where or 'another directory'}, not in {release}"
-                )
+                return Verdict(f"{self.name}: worker {pid} works in {where or 'another directory'}, not in {release}")
             if other := process.uses - {release} - inherited:
                 return Verdict(f"{self.name}: worker {pid} uses {', '.join(map(str, other))}", final=True)
         return Verdict(note=f"{self.name}: master {master}, {len(workers)} workers")

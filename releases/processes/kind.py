@@ -79,9 +79,7 @@ class Kind(Protocol):
         ...
 
 
-def rehearsal(
-    switch: Switch, name: str, values: Mapping[str, object], command: str, says: str, limit_s: float
-) -> Step:
+def rehearsal(switch: Switch, name: str, values: Mapping[str, object], command: str, says: str, limit_s: float) -> Step:
     """Boot *command* in the release with ``$SOCKET`` to listen on; ask it there, if it has a health."""
     return Step(
         "rehearse",

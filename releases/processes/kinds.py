@@ -11,9 +11,7 @@ from .systemd import Systemd
 
 def kinds(settings: config.Config, digests: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
     """The processes of *settings*, in its order; *digests* are those of the units that `setup` installs."""
-    return tuple(
-        _kind(settings, name, process, digests or {}) for name, process in settings.processes.items()
-    )
+    return tuple(_kind(settings, name, process, digests or {}) for name, process in settings.processes.items())
 
 
 def _kind(settings: config.Config, name: str, process: config.Process, digests: Mapping[str, str]) -> Kind:

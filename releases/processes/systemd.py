@@ -28,9 +28,7 @@ class Instance:
     def parse(cls, text: str) -> "Instance":
         """Read ``UNIT ACTIVE SUB MAINPID RESTARTS PID,…``."""
         unit, active, _, main, restarts, pids = text.split(" ")
-        return cls(
-            unit, active, int(main), int(restarts), tuple(int(p) for p in pids.split(",") if p.isdigit())
-        )
+        return cls(unit, active, int(main), int(restarts), tuple(int(p) for p in pids.split(",") if p.isdigit()))
 
     @property
     def release(self) -> Release | None:
@@ -56,9 +54,10 @@ class Systemd:
     @property
     def unit_files(self) -> tuple[str, ...]:
         """The units that `setup` installs for it; those with a socket only where it listens."""
-        names = [f"{self.unit}.service", f"{self.unit}@.service", f"{self.unit}-rehearsal@.service"]
+        names = [f"{self.unit}.service", f"{self.unit}@.service"]
         if self.settings.listen:
-            names += [f"{self.unit}.socket", f"{self.unit}-private@.socket", f"{self.unit}-rehearsal@.socket"]
+            names += [f"{self.unit}.socket", f"{self.unit}-private@.socket"]
+            names += [f"{self.unit}-rehearsal@.service", f"{self.unit}-rehearsal@.socket"]
         return tuple(names)
 
     def files(self) -> Mapping[str, bytes]:
@@ -66,9 +65,7 @@ class Systemd:
         start = f'#!/bin/sh\ncd -P "$(dirname "$0")/.." || exit\nexec {self.settings.command}\n'
         stop = self.settings.before_stop
         return {f".release/{self.name}": start.encode()} | (
-            {
-                f".release/{self.name}.stop": f'#!/bin/sh\ncd -P "$(dirname "$0")/.." || exit\n{stop}\n'.encode()
-            }
+            {f".release/{self.name}.stop": f'#!/bin/sh\ncd -P "$(dirname "$0")/.." || exit\n{stop}\n'.encode()}
             if stop
             else {}
         )
@@ -155,10 +152,7 @@ class Systemd:
         mine = [i for i in self.instances(facts.answer) if i.active in ("active", "reloading")]
         ours = [i for i in mine if i.release == release and i.restarts == 0]
         if not ours:
-            there = (
-                ", ".join(f"{i.unit} {i.active}, restarted {i.restarts} times" for i in mine)
-                or "none is active"
-            )
+            there = ", ".join(f"{i.unit} {i.active}, restarted {i.restarts} times" for i in mine) or "none is active"
             return Verdict(f"{self.name}: no steady instance of {release}: {there}")
         pids = {pid for i in ours for pid in i.pids}
         for process in facts.running:

@@ -1,0 +1,140 @@
+"""The commands that a team rarely edits; `from releases.commands import *` in a tasks.py brings them all."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import invoke
+
+from .recipe import fleet, task
+
+__all__ = [
+    "contract", "demo", "doctor", "exec_", "init", "migrate", "pin", "prune", "ps", "releases", "setup", "shell",
+    "status", "unlock", "unpin", "verify",
+]  # fmt: skip
+
+
+@task
+def releases(c: Any, host: str = "", json: bool = False) -> None:
+    """List what is on each host: id, revision, who, when, state, size."""
+    from . import tables
+
+    with fleet(host, json=json) as hosts:
+        rows = [row for found in hosts.sized() for row in tables.releases(found)]
+        hosts.report.answer(tables.text(rows, empty="no release yet"), releases=rows)
+
+
+@task
+def ps(c: Any, host: str = "", json: bool = False) -> None:
+    """Show which process runs which release, old beside new; * marks what gets new work."""
+    from . import tables
+
+    with fleet(host, json=json) as hosts:
+        rows = [row for found in hosts.survey() for row in tables.processes(found)]
+        hosts.report.answer(tables.text(rows, empty="no process runs a release"), processes=rows)
+
+
+@task
+def status(c: Any, host: str = "", json: bool = False) -> None:
+    """Say in one line per host what is live, and what is not as it should be."""
+    from . import tables
+
+    with fleet(host, json=json) as hosts:
+        rows = [tables.status(found) for found in hosts.survey()]
+        hosts.report.answer(tables.text(rows, empty=""), hosts=rows)
+        if len({row["live"] for row in rows}) > 1:
+            raise invoke.Exit(code=13)
+
+
+@task
+def prune(c: Any, host: str = "", wait: str = "", dry_run: bool = False, json: bool = False) -> None:
+    """Remove releases that nothing needs any more."""
+    with fleet(host, json=json, wait=wait) as hosts:
+        hosts.carry(hosts.plan_prune(dry_run=dry_run), dry_run=dry_run)
+
+
+@task(positional=["release"])
+def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
+    """Keep a release whatever prune would say."""
+    with fleet(host, json=json) as hosts:
+        hosts.pin(release, pinned=True)
+
+
+@task(positional=["release"])
+def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
+    """Let prune decide about a release again."""
+    with fleet(host, json=json) as hosts:
+        hosts.pin(release, pinned=False)
+
+
+@task
+def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> None:
+    """Show who holds the lock, ask, and end that session; its switch is then settled."""
+    with fleet(host, json=json) as hosts:
+        hosts.unlock(yes=yes)
+
+
+@task(positional=["release"])
+def verify(c: Any, release: str = "", host: str = "", json: bool = False) -> None:
+    """Compare a release (the live one) with its manifest, byte for byte."""
+    with fleet(host, json=json) as hosts:
+        hosts.verify(release)
+
+
+@task
+def contract(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
+    """Run the contract migrations of the live release, once nothing runs older code."""
+    with fleet(host, json=json) as hosts:
+        hosts.carry(hosts.plan_contract(dry_run=dry_run), dry_run=dry_run)
+
+
+@task
+def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
+    """Run the expand migrations of the live release now."""
+    with fleet(host, json=json) as hosts:
+        hosts.carry(hosts.plan_migrate(dry_run=dry_run), dry_run=dry_run)
+
+
+@task
+def setup(c: Any, host: str = "", json: bool = False) -> None:
+    """Prepare hosts: directories and units; print what needs root."""
+    with fleet(host, json=json) as hosts:
+        hosts.setup()
+
+
+@task
+def doctor(c: Any, host: str = "", json: bool = False) -> None:
+    """Find what would bite, here and on the hosts."""
+    with fleet(host, json=json) as hosts:
+        hosts.doctor()
+
+
+@task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})
+def exec_(c: Any, run: str, host: str = "") -> None:
+    """Run a command in the live release on every host."""
+    with fleet(host) as hosts:
+        hosts.execute(run)
+
+
+@task
+def shell(c: Any, host: str = "") -> None:
+    """Open a shell in the live release of one host."""
+    with fleet(host) as hosts:
+        hosts.shell()
+
+
+@task
+def init(c: Any) -> None:
+    """Start a project: copy tasks.py and a deploy.toml to fill in."""
+    from .starting import start
+
+    for line in start(Path.cwd()):
+        print(line)
+
+
+@task
+def demo(c: Any) -> None:
+    """Show it all on this machine: deploys under load, a refused release, a rollback."""
+    from .demo import main
+
+    raise invoke.Exit(code=main(sys.stdout))

@@ -1,0 +1,151 @@
+"""What the commands do, on the hosts that deploy.toml names; the tasks are thin over it."""
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import invoke
+
+from . import deploy, prune, rollback
+from .build import build
+from .carry import Carriage
+from .config import Target, load
+from .errors import Refused, UsageError
+from .fleet import Fleet
+from .layout import Release
+from .outcome import Outcome
+from .plan import Plan
+from .processes.kinds import kinds
+from .report import Report
+from .shipping import Shipping
+from .surveyed import Surveyed
+from .switching import Author
+
+
+class Operations:
+    """The hosts of one command, and what can be done to them; a context manager that frees every lock."""
+
+    def __init__(self, project: Path, targets: tuple[Target, ...], report: Report, *, wait_s: float = 0.0) -> None:
+        self.project, self.targets, self.report, self.wait_s = project, targets, report, wait_s
+        self.fleet = Fleet(targets, report, author(os.environ))
+        self.shipping: Shipping | None = None
+
+    @classmethod
+    def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
+        """Read deploy.toml in *project*; *wait* is like ``10m``, *without* names hosts to leave out."""
+        targets = load(project / "deploy.toml", host=host)
+        left = [name for name in without.split(",") if name]
+        if unknown := [name for name in left if name not in {t.name for t in targets}]:
+            raise UsageError(
+                f"--without {unknown[0]}: no such host", hint=f"hosts: {', '.join(t.name for t in targets)}"
+            )
+        chosen = tuple(t for t in targets if t.name not in left)
+        if not chosen:
+            raise UsageError("--without leaves no host")
+        return cls(project, chosen, Report(as_json=as_json), wait_s=seconds(wait))
+
+    def __enter__(self) -> "Operations":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.fleet.close()
+
+    def survey(self, *, locked: bool = False) -> tuple[Surveyed, ...]:
+        """Connect, and learn what is true on every host."""
+        return self.fleet.open(locked=locked, wait_s=self.wait_s)
+
+    def plan_deploy(
+        self, revision: str = "HEAD", *, release: str = "", force: bool = False, dry_run: bool = False
+    ) -> Plan:
+        """Build *revision* (or take a *release* that is there already), survey the hosts, and plan."""
+        if release:
+            named = Release.parse(release)
+            if not named:
+                raise UsageError(f"{release!r} is not the name of a release", hint="`inv releases` lists them")
+            return deploy.redeploy(self.survey(locked=not dry_run), named, self.fleet.author)
+        config = self.targets[0].config
+        files = {path: text for kind in kinds(config) for path, text in kind.files().items()}
+        files |= (
+            {".release/prepare": ("\n".join(config.prepare.commands) + "\n").encode()}
+            if config.prepare.commands
+            else {}
+        )
+        built = build(self.project, config, revision, files=files, say=lambda line: self.report.say(line, "build"))
+        if built.dirty:
+            self.report.say("the work tree has changes that are not committed: they are not shipped", "build")
+        hosts = self.survey(locked=not dry_run)
+        self.shipping = Shipping.of(self.fleet, built, hosts)
+        return deploy.deploy(hosts, self.shipping.shipment, self.fleet.author, force=force)
+
+    def plan_rollback(self, *, to: str = "", dry_run: bool = False) -> Plan:
+        """Survey the hosts, and plan to go back."""
+        return rollback.rollback(self.survey(locked=not dry_run), self.fleet.author, to=to)
+
+    def plan_prune(self, *, dry_run: bool = False) -> Plan:
+        """Survey the hosts, and plan to remove what has expired."""
+        return prune.prune(self.survey(locked=not dry_run))
+
+    def carry(self, plan: Plan, *, dry_run: bool = False) -> None:
+        """Carry *plan*, or print it; ends the command with the exit code of the outcome when that is not 0."""
+        if dry_run:
+            self.report.plan(plan)
+            return
+        self.report.event("plan", verb=plan.verb, release=str(plan.release), number=plan.number)
+        for note in plan.notes:
+            self.report.say(note)
+        send = self.shipping.send if self.shipping else _nothing
+        hooks = self.targets[0].config.hooks.local
+        local = {"before_switch": hooks.before_switch, "after_switch": hooks.after_switch}
+        self.end(Carriage(plan, self.fleet, send, local).carry())
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how it ended, and exit with its code."""
+        self.report.outcome(outcome)
+        if outcome.exit_code:
+            raise invoke.Exit(code=outcome.exit_code)
+
+    def one(self, hosts: tuple[Surveyed, ...], what: str) -> Surveyed:
+        """The only host, for what can be done on one at a time."""
+        if len(hosts) > 1:
+            names = ", ".join(host.name for host in hosts)
+            raise UsageError(f"{what} works on one host", hint=f"--host names one of: {names}")
+        return hosts[0]
+
+
+def author(environ: Mapping[str, str]) -> Author:
+    """Who we are: the CI job's user where it says so, else the account."""
+    ci = next((environ[key] for key in ("CI_JOB_URL", "BUILD_URL") if environ.get(key)), "")
+    if environ.get("GITHUB_RUN_ID"):
+        ci = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{environ['GITHUB_RUN_ID']}"
+    who = environ.get("GITLAB_USER_LOGIN") or environ.get("GITHUB_ACTOR") or _account()
+    return Author(_plain(who), _plain(socket.gethostname()), _plain(ci))
+
+
+def seconds(text: str) -> float:
+    """Read a time to wait.
+
+    >>> seconds("90"), seconds("10m"), seconds("")
+    (90.0, 600.0, 0.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|)", text or "0")
+    if not found:
+        raise UsageError(f"--wait {text}: not a time", hint="like 90s, 10m or 1h")
+    return float(found[1]) * {"s": 1, "": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w@.:/+-]", "_", text, flags=re.ASCII)[:120]
+
+
+def _nothing(name: str, step: object, staged: object) -> None:
+    raise Refused(f"{name}: there is nothing to send")

@@ -1,0 +1,111 @@
+"""The shipped tasks.py as an importable namespace, and what a tasks.py needs: `task`, `fleet`, `command`.
+
+Nothing here imports fabric, paramiko or jinja2 before a command runs, so that ``inv --list`` is quick.
+"""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import invoke
+
+from .errors import ReleaseError
+
+if TYPE_CHECKING:
+    from .operations import Operations
+    from .plan import Step
+
+HERE = Path(__file__).parent
+TASKS = (HERE / "shared" if (HERE / "shared").is_dir() else HERE.parent) / "tasks.py"
+
+HELP = {
+    "host": "Names of [hosts.NAME] or addresses, separated by commas.",
+    "json": "One JSON object per line on stdout.",
+    "wait": "Wait so long for a lock: 90s, 10m.",
+    "without": "Leave out these hosts.",
+    "dry-run": "Print the plan and stop.",
+    "revision": "A branch, tag or commit.",
+    "release": "A release that is on the hosts already.",
+    "force": "Make a new release even if the same is live.",
+    "to": "The release to go back to.",
+    "yes": "Do not ask.",
+}
+
+
+def task(*args: Any, **options: Any) -> Any:
+    """`invoke.task`, with the help of the flags that all commands share, and errors shown as one line."""
+    if len(args) == 1 and callable(args[0]) and not options:
+        return task()(args[0])
+
+    def decorate(body: Callable[..., Any]) -> Any:
+        names = body.__code__.co_varnames[: body.__code__.co_argcount]
+        shared = {k: v for k, v in HELP.items() if k.replace("-", "_") in names}
+        return invoke.task(*args, **{**options, "help": shared | options.get("help", {})})(_guarded(body))
+
+    return decorate
+
+
+@contextmanager
+def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = "") -> "Iterator[Operations]":
+    """The hosts that *host* names in ./deploy.toml, with everything that can be done to them; closed at the end."""
+    from .operations import Operations
+
+    with Operations.load(Path.cwd(), host=host, as_json=json, wait=wait, without=without) as operations:
+        yield operations
+
+
+def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
+    """A step of your own: *run* in the new release on each host; taken back by *undo*.
+
+    ``plan = plan.before("publish", command("bin/warm-cache"))``
+    """
+    from .steps import command
+
+    return command(run, undo=undo, timeout_s=timeout_s)
+
+
+def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(body)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            signal.signal(signal.SIGTERM, _interrupt)
+            return body(*args, **kwargs)
+        except ReleaseError as error:
+            _show(error, as_json=bool(kwargs.get("json")))
+            raise invoke.Exit(code=error.exit_code) from None
+        except KeyboardInterrupt:
+            print("switchover: interrupted, nothing was changed", file=sys.stderr)
+            raise invoke.Exit(code=11) from None
+
+    return guarded
+
+
+def _show(error: ReleaseError, *, as_json: bool) -> None:
+    from .outcome import EXITS, Outcome
+    from .report import Report
+
+    report = Report(as_json=as_json)
+    report.error(error)
+    if as_json:
+        name = next((name for name, code in EXITS.items() if code == error.exit_code), "refused")
+        report.event("outcome", outcome=name, exit=error.exit_code, release="", seconds=round(Outcome(name).seconds, 2))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def namespace(path: Path = TASKS) -> invoke.Collection:
+    """The commands of a tasks.py as a collection; of the shipped one by default."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("tasks", path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return invoke.Collection.from_module(module)

@@ -1,0 +1,85 @@
+"""Joins a build with the hosts it goes to: what each needs, and the stream that carries it."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .answer import Answer
+from .build import Build
+from .deploy import Shipment
+from .fleet import Fleet, remember
+from .layout import Release
+from .manifest import Manifest, difference
+from .payload import stream
+from .plan import Step
+from .surveyed import Surveyed
+
+UNPACK = "tar -xzpof -"
+
+
+@dataclass(frozen=True, slots=True)
+class Shipping:
+    """One build on its way to the hosts of *fleet*."""
+
+    fleet: Fleet
+    build: Build
+    shipment: Shipment
+
+    @classmethod
+    def of(cls, fleet: Fleet, build: Build, hosts: tuple[Surveyed, ...]) -> "Shipping":
+        """Name the release, and learn what each host has already."""
+        release = Release.at(datetime.now(UTC), digest=build.manifest.digest)
+        bases: Mapping[str, Manifest] = {
+            host.name: manifest
+            for host in hosts
+            if host.facts.newest and (manifest := fleet.manifest(host, host.facts.newest))
+        }
+        return cls(fleet, build, Shipment(release, build.manifest, build.revision, build.subject, bases))
+
+    def send(self, name: str, step: Step, staged: Answer) -> None:
+        """Stream to one host what it lacks; all of it, when its newest release is not what it was."""
+        host = next(host for host in self.fleet.hosts if host.name == name)
+        base = host.facts.newest if name in self.shipment.bases else None
+        if base and staged.one("damaged"):
+            self.fleet.report.say(f"{base} is not what it was: nothing is linked from it (`inv verify {base}`)", name)
+            base = None
+        needed = difference(self.build.manifest, self.shipment.bases[name] if base else None)
+        done = 0
+
+        def progress(count: int) -> None:
+            nonlocal done
+            done += count
+            self.fleet.report.sent(name, done, needed.bytes_sent)
+
+        session = self.fleet.sessions[name]
+        session.send(
+            step.label,
+            UNPACK,
+            str(host.config.root / "releases"),
+            lambda into: stream(
+                self.build,
+                self.shipment.release,
+                needed,
+                base,
+                self._record(),
+                into=into,
+                progress=progress,
+                mtime=int(time.time()),
+            ),
+        )
+        self.fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
+        remember(self.shipment.release, self.build.manifest.packed())
+
+    def _record(self) -> bytes:
+        """RELEASE: what the release says of itself."""
+        author = self.fleet.author
+        record = {
+            "id": self.shipment.release.name,
+            "revision": self.build.revision,
+            "digest": self.build.manifest.digest,
+            "built_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "by": f"{author.who}@{author.place}",
+        }
+        return json.dumps(record, indent=1).encode() + b"\n"

@@ -1,0 +1,131 @@
+"""What `releases`, `ps` and `status` show: hosts as surveyed → rows."""
+
+from collections.abc import Iterable, Mapping
+
+from .facts import Running
+from .layout import Release
+from .surveyed import Surveyed
+
+Row = Mapping[str, str]
+
+
+def releases(host: Surveyed) -> tuple[Row, ...]:
+    """One row for each release on the host, newest deploy first."""
+    facts, history = host.facts, host.facts.history
+    sizes = {name: count for name, _, count in (line.partition(" ") for line in facts.answer.all("size"))}
+    order = {r: i for i, r in enumerate(history.proven)}
+    ordered = sorted(facts.complete, key=lambda r: (order.get(r, -1), r.name), reverse=True)
+    rows = []
+    for release in ordered:
+        first = history.first_deploy(release)
+        rows.append(
+            {
+                "host": host.name,
+                "release": release.name,
+                "revision": str(first.get("revision", ""))[:12],
+                "subject": str(first.get("subject", ""))[:40],
+                "by": str(first.get("by", "")),
+                "at": str(history.live_since(release).get("at") or first.get("at", "")),
+                "state": state(host, release),
+                "size": sizes.get(release.name, ""),
+            }
+        )
+    debris = [{"host": host.name, "release": name, "state": "incomplete"} for name in facts.debris]
+    return (*rows, *debris)
+
+
+def state(host: Surveyed, release: Release) -> str:
+    """In words: live, proven, bad, pinned, or failed (complete, but never proven)."""
+    facts = host.facts
+    words = [
+        "live" if release == facts.live else "",
+        "bad" if release in facts.history.bad else "proven" if release in facts.history.proven else "failed",
+        "pinned" if release in facts.pins else "",
+        "rollback target" if release == facts.target else "",
+    ]
+    return ", ".join(filter(None, words))
+
+
+def processes(host: Surveyed) -> tuple[Row, ...]:
+    """One row for each process that has to do with a release, new beside old; ``*`` marks what gets new work."""
+    rows = []
+    for running in sorted(host.facts.running, key=lambda p: (str(_release(host, p)), p.pid)):
+        owner = next((kind.name for kind in host.kinds if kind.owns(running, host.facts)), "-")
+        release = _release(host, running)
+        rows.append(
+            {
+                "host": host.name,
+                "process": owner,
+                "pid": str(running.pid),
+                "command": running.command,
+                "release": str(release or "?"),
+                "age": age(running.age_s),
+                "traffic": "*" if owner != "-" and _accepts(host, running, release) else "",
+                "unit": "" if running.unit == "-" else running.unit,
+            }
+        )
+    return tuple(rows)
+
+
+def _release(host: Surveyed, running: Running) -> Release | None:
+    return running.release or (next(iter(running.uses)) if len(running.uses) == 1 else None)
+
+
+def _accepts(host: Surveyed, running: Running, release: Release | None) -> bool:
+    """Instances that were told to stop take nothing new; all others do."""
+    for line in (value for key, value in host.facts.answer if key.endswith(".instance")):
+        unit, active, *_ = line.split(" ")
+        if unit == running.unit:
+            return active in ("active", "reloading")
+    return release == host.facts.live
+
+
+def status(host: Surveyed) -> Row:
+    """One line for one host."""
+    facts = host.facts
+    unfinished, outcome = facts.history.unfinished, facts.history.outcome
+    notes = [
+        host.root_problem() and str(host.root_problem()),
+        f"locked by {facts.holder}" if facts.locked else "",
+        f"deploy {unfinished['deploy']} of {unfinished.get('release')} has not ended" if unfinished else "",
+        ""
+        if unfinished or outcome.get("event") != "failed"
+        else f"deploy {outcome['deploy']} failed: {outcome.get('why')}",
+        "" if unfinished or outcome.get("event") != "reverted" else f"deploy {outcome['deploy']} was taken back",
+        f"armed: {', '.join(facts.armed)}" if facts.armed else "",
+        f"{facts.live_text} is missing on disk" if facts.live_kind == "broken" else "",
+        "current is no link" if facts.live_kind == "other" else "",
+    ]
+    return {
+        "host": host.name,
+        "live": str(facts.live or "nothing"),
+        "since": str(facts.history.live_since(facts.live).get("at", "")) if facts.live else "",
+        "note": "; ".join(note for note in notes if note),
+    }
+
+
+def age(seconds: int) -> str:
+    """Seconds as people say them.
+
+    >>> age(59), age(3700), age(200_000)
+    ('59 s', '1 h 1 min', '2 d 7 h')
+    """
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{days} d {hours % 24} h"
+
+
+def text(rows: Iterable[Row], *, empty: str) -> str:
+    """Rows as a table in plain columns; columns with nothing in them are left out."""
+    rows = tuple(rows)
+    if not rows:
+        return empty
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if any(row.get(name) for row in rows)]
+    widths = {name: max(len(name), *(len(row.get(name, "")) for row in rows)) for name in names}
+    lines = [names, *([row.get(name, "") for name in names] for row in rows)]
+    return "\n".join(
+        "  ".join(f"{v:<{widths[n]}}" for n, v in zip(names, line, strict=True)).rstrip() for line in lines
+    )
