@@ -20,6 +20,7 @@ from .manifest import FILE, FOLDER, LINK
 
 HARD_LINK = 0o170000  # no file type of stat(2) has this number
 LONGEST_TARGET = 4096  # PATH_MAX of Linux
+DEEPEST = 255  # folders in folders; Python can't remove a tree of more than some 900
 
 
 def unpack(archive: Path, into: Path) -> None:
@@ -183,6 +184,8 @@ class _Target:
             raise self._refused(member, "is an absolute path" if name == member else f"links to {name!r}")
         if ".." in parts:
             raise self._refused(member, "leaves the archive" if name == member else f"links to {name!r}")
+        if len(parts) > DEEPEST:
+            raise self._refused(member, f"lies in more than {DEEPEST} folders")
         return "/".join(parts)
 
     def _refused(self, name: str, why: str) -> Refused:

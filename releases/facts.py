@@ -86,7 +86,8 @@ class Facts:
         if self.live in self.complete:
             return self.live
         proven = [r for r in self.history.proven if r in self.complete]
-        return (proven or list(self.complete) or [None])[-1]
+        found = proven or self.complete
+        return found[-1] if found else None
 
     @property
     def target(self) -> Release | None:

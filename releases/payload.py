@@ -37,6 +37,7 @@ def stream(
 ) -> None:
     """Write *build* to *into* for ``tar -xzpof -`` in ``releases/``; *record* becomes the file RELEASE.
 
+    The manifest comes along as ``.manifest.gz``, which the check on the host takes away again.
     What is the same is a hard link into *base*, which therefore must lie beside. *progress* gets the bytes of
     each piece sent, before compression; their sum is ``difference.bytes_sent``. The same build is the same
     stream. Holds one chunk in memory, whatever the size of a file.
@@ -47,6 +48,7 @@ def stream(
     payload = _Payload(into, release.name, mtime)
     payload.folder("", 0o755)
     payload.record("RELEASE", record)
+    payload.record(".manifest.gz", build.manifest.packed())
     same = {entry.path for entry in difference.same}
     for entry in build.manifest.entries:
         if entry.path in same:

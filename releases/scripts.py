@@ -53,3 +53,9 @@ def render(step: Step, *, event: Mapping[str, object] | None = None) -> str:
 def rootscript(**values: object) -> str:
     """The script that `setup` leaves for root to read and run."""
     return environment().get_template("systemd/superuser.sh.j2").render(**values)
+
+
+@cache
+def source(name: str) -> str:
+    """A shell file that needs no values."""
+    return (TEMPLATES / name).read_text()

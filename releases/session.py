@@ -12,38 +12,15 @@ import paramiko
 
 from .answer import Answer
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
+from .scripts import quoted, source
 
 BEAT_S = 20
 SILENCE_S = 60  # the host gives the session up after this long without a beat
 OPEN_S = 30
 
-# What the far side runs is one exec request, read by whatever the login shell is: one line, single quotes only, no
-# backslash (fish eats it), no exclamation mark (csh), no newline (csh). Words: lock, random word, silence, runner, reader.
-# Steps run beside the reader, so that an end of the line ends the step, too, and with it the lock.
-BOOT = (
-    "unset CDPATH ENV BASH_ENV; LC_ALL=C; SESSION=$$; export LC_ALL SESSION; umask 022; cd /; "
-    "for tool in setsid timeout ${1:+flock}; do "
-    'command -v $tool >/dev/null || { echo "FAIL $2 69 it has no $tool"; exit 69; }; done; '
-    'if [ -n "$1" ]; then d=${1%/*}; [ -d "${d%/*}" ] || { echo "FAIL $2 66 ${d%/*} is no directory"; exit 66; }; '
-    'm=$( { mkdir -p "$d" && : >>"$1"; } 2>&1 ) || { echo "FAIL $2 73 $m"; exit 73; }; '
-    'exec 9>>"$1"; i=0; until flock -n 9; do i=$((i+1)); '
-    'if [ $i -gt 8 ]; then echo "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$d/journal.jsonl" 2>/dev/null)"; '
-    "exit 75; fi; sleep 0.25; done; fi; "
-    'echo "READY $2"; echo "READY $2" >&2; p=; '
-    'while l=$(exec 9>&-; exec timeout "$3" /bin/sh -c "$5"); do '
-    'case $l in "") continue;; bye) exit 0;; esac; '
-    'if [ -n "$p" ]; then wait $p; fi; '
-    '/bin/sh -c "$4" step "$2" "$l" </dev/null & p=$!; done; exec 9>&-; '
-    'if [ -n "$p" ] && [ "$(cut -d" " -f4 /proc/$p/stat 2>/dev/null)" = $$ ]; then kill $p; sleep 1; kill -9 $p; fi'
-)
-READER = 'IFS= read -r l && printf %s "$l"'
-# One step: "$1" is the random word, "$2" its limit, a space, its script with backslash and newline escaped. It leads a
-# process group, what it leaves there goes with it; a process with a session of its own stays. Both streams get an end.
-RUNNER = (
-    'setsid timeout -k 5 "${2%% *}" /bin/sh -c "$(printf %b "${2#* }")" & s=$!; trap "kill -9 -$s; exit 70" TERM; '
-    "wait $s; r=$?; kill -TERM -$s 2>/dev/null; "
-    'echo; echo "END $1 $r"; exec >&2; echo; echo "END $1"'
-)
+# All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
+# it), no exclamation mark (csh). The program itself follows as the first line on stdin.
+BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
 
 Hear = Callable[[str], None]
 
@@ -65,7 +42,7 @@ class Holder:
         told, event = _object(info), _object(last)
         step = str(event.get("step", "")) if event.get("state") == "begin" else ""
         words = {key: str(told.get(key, "")) for key in ("who", "place", "since", "ci")}
-        return cls(**{k: v for k, v in words.items() if v}, pid=int(told.get("pid", 0) or 0), step=step)
+        return cls(**{k: v for k, v in words.items() if v}, pid=int(str(told.get("pid") or 0)), step=step)
 
     def __str__(self) -> str:
         parts = (
@@ -101,7 +78,8 @@ class Session:
         self._step = "the start of the session"
         self._sending = threading.Lock()
         self._closed = threading.Event()
-        self._channel = self._exec(BOOT, lock, self.word.decode(), str(SILENCE_S), RUNNER, READER)
+        self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
+        self._send(b"%s\n" % _line(f"set -- \"$@\" {quoted(source('session/runner.sh'))}\n{source('session/main.sh')}"))
         self._ready()
         threading.Thread(target=self._beat, name=f"beat {host}", daemon=True).start()
 
@@ -112,8 +90,7 @@ class Session:
         first: the host may have done it.
         """
         self._step = name
-        line = script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
-        self._send(b"%d %s\n" % (max(1, round(timeout_s)), line))
+        self._send(b"%d %s\n" % (max(1, round(timeout_s)), _line(script)))
         out, err, code = self._end(timeout_s + SILENCE_S)
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
@@ -127,7 +104,8 @@ class Session:
         Raises as `run` does. Nothing is held in memory.
         """
         self._step = name
-        channel = self._exec(f'cd "$1" && exec {command}', directory)
+        channel = self._exec(directory)
+        channel.sendall(_line(f'cd "$1" && exec {command}') + b"\n")
         stream = Stream(channel, self._lost)
         try:
             write(stream)
@@ -156,12 +134,12 @@ class Session:
         self._channel.close()
         self.transport.close()
 
-    def _exec(self, script: str, *words: str) -> paramiko.Channel:
-        assert not set(script) & set("'\\!\n"), "would need quoting that csh or fish read differently"
+    def _exec(self, *words: str) -> paramiko.Channel:
+        """A channel whose far end waits for the line with its program."""
         try:
             channel = self.transport.open_session(timeout=OPEN_S)
             self.channels += 1
-            channel.exec_command(" ".join(("exec /bin/sh -c", f"'{script}'", "s", *map(_word, words))))
+            channel.exec_command(" ".join((BOOT, *(f"'{word}'" for word in words))))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
         return channel
@@ -283,9 +261,9 @@ _HINTS = {
 }
 
 
-def _word(word: str) -> str:
-    """A word in single quotes, for any login shell."""
-    return "'" + word.replace("'", "'\"'\"'") + "'"
+def _line(script: str) -> bytes:
+    """A script as one line that ``printf %b`` undoes."""
+    return script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
 
 
 def _text(data: bytes) -> str:

@@ -14,7 +14,7 @@ from .archive import leads_out, points_out
 from .errors import Refused, UsageError
 from .manifest import FILE, FOLDER, LINK, Entry
 
-RESERVED = ("RELEASE", ".release")
+RESERVED = ("RELEASE", ".release", ".manifest.gz")
 KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a fifo",

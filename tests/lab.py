@@ -54,7 +54,7 @@ class Lab:
 
     def __init__(self, hosts: int = 1, *, disk_mib: int = 4096) -> None:
         self.disk_mib = disk_mib
-        self.base = Path(tempfile.mkdtemp(prefix="sw-lab-"))
+        self.base = Path(tempfile.gettempdir(), f"sw-lab-{uuid.uuid4().hex[:8]}")
         self.identity = self.base / "id_ed25519"
         self.known_hosts = self.base / "known_hosts"
         self.ssh_config = self.base / "ssh_config"
@@ -119,6 +119,7 @@ class Lab:
         self._lock.flush()
 
     def _prepare(self) -> None:
+        self.base.mkdir(mode=0o700)
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(self.identity)]
         _run(key)
         self.known_hosts.touch()

@@ -157,7 +157,7 @@ class Sshd:
         sshd = shutil.which("sshd", path=_PATH) or "/usr/sbin/sshd"
         command = [sshd, "-D", "-f", str(config), "-E", str(self.log)]
         supervised = [sys.executable, "-IS", supervise.__file__, *command]
-        self._supervisor = subprocess.Popen(supervised, stdin=subprocess.PIPE)
+        self._supervisor = subprocess.Popen(supervised, stdin=subprocess.PIPE, start_new_session=True)
         end = time.monotonic() + START_S
         while time.monotonic() < end and self._supervisor.poll() is None:
             if b"Server listening on" in self.log.read_bytes()[seen:]:

@@ -80,7 +80,8 @@ ESCAPES: dict[str, tuple[tuple[str, Change], ...]] = {
     "a disk": (("bad", {"type": tarfile.BLKTYPE}),),
     "a type nobody knows": (("bad", {"type": b"Z"}),),
     "a name that is too long": (("x" * 300, {}),),
-    "a path that is too deep": (("d/" * 3000 + "f", {}),),
+    "a path that is too deep": (("d/" * 300 + "f", {}),),
+    "a path that is too long": ((f"{'d' * 250}/" * 20 + "f", {}),),
     "a file in a file": (("f", {}), ("f/escaped", {})),
     "a file over a folder": (("d", folder()), ("d", {})),
 }
@@ -115,14 +116,14 @@ ZIP_ESCAPES = {
 def test_a_zip_is_held_to_the_same(members, into: Path):
     """The format makes no difference."""
     archive = zipped(into.parent.parent / "build.zip", *members)
-    with pytest.raises(Refused, match="build.zip: ") as refused:
+    with pytest.raises(Refused, match=r"build\.zip: ") as refused:
         unpack(archive, into)
     assert repr(members[-1][0]) in str(refused.value)
     assert os.listdir(into.parent) == ["into"]
     assert not Path("/tmp/switchover-escaped").exists()
 
 
-NAMES = ("plain", "it's $(a) \"b\"", "two\nlines", "naïve", "\udcff\udcfe", "..data", "n" * 200, "back\\slash")
+NAMES = ("plain", 'it\'s $(a) "b"', "two\nlines", "naïve", "\udcff\udcfe", "..data", "n" * 200, "back\\slash")
 
 
 @pytest.mark.parametrize("name", NAMES)

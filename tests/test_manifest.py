@@ -7,7 +7,7 @@ import pytest
 
 from releases.manifest import FILE, FOLDER, LINK, Entry, Manifest, ManifestError, difference
 
-HOSTILE = ("it's $(a) \"b\"", "two\nlines", "tab\there", "back\\slash", "\\0101", "naïve", "\udcff\udcfe", "-rf", "*")
+HOSTILE = ('it\'s $(a) "b"', "two\nlines", "tab\there", "back\\slash", "\\0101", "naïve", "\udcff\udcfe", "-rf", "*")
 
 
 def file(path: str, digit: str = "a", mode: int = 0o644) -> Entry:

@@ -21,7 +21,7 @@ from releases.tree import Exclusion, shipped
 OLD, NEW = Release("20310504T030201Z-00000001"), Release("20310504T030202Z-00000002")
 TARS = (("tar",), ("busybox", "tar"))
 HOSTILE = (
-    "it's $(a) \"b\"",
+    'it\'s $(a) "b"',
     "two\nlines",
     "back\\slash",
     "naïve",
@@ -108,8 +108,9 @@ def seen(top: Path) -> dict[str, tuple[int, str]]:
 def promised(build: Build) -> dict[str, tuple[int, str]]:
     """The same of a manifest, as it should lie on a host."""
     more = {FILE: lambda mode: mode & ~0o222, FOLDER: lambda mode: mode | 0o700, LINK: lambda mode: mode}
-    record = {"RELEASE": (FILE | 0o644, hashlib.sha256(b"{}\n").hexdigest())}
-    return {e.path: (more[e.kind](e.mode), e.sha256) for e in build.manifest.entries} | record
+    records = {"RELEASE": b"{}\n", ".manifest.gz": build.manifest.packed()}
+    ours = {path: (FILE | 0o644, hashlib.sha256(content).hexdigest()) for path, content in records.items()}
+    return {e.path: (more[e.kind](e.mode), e.sha256) for e in build.manifest.entries} | ours
 
 
 @pytest.mark.parametrize("tar", TARS, ids=" ".join)

@@ -166,9 +166,10 @@ def test_a_cut_is_a_reset():
 
 def test_a_line_that_swallows_says_nothing_at_all(sshd, line):
     with client(sshd, line.port) as opened:
-        _, out, _ = opened.exec_command("read word; echo $word", timeout=10)
+        stdin, out, _ = opened.exec_command("read word; echo $word", timeout=10)
         line.swallow()
-        out.channel.sendall(b"hello\n")
+        stdin.write("hello\n")
+        stdin.flush()
         assert not out.channel.status_event.wait(0.5)
         assert not out.channel.recv_ready()
         assert opened.get_transport().is_active()

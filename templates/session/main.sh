@@ -1,0 +1,44 @@
+# The far end of a session: takes the lock, then runs one step after another, each a line on stdin.
+# $1 the lock, empty for a session that only reads · $2 a random word that marks our own lines · $3 seconds without a
+# word from the controller after which it is given up · $4 runner.sh
+unset CDPATH ENV BASH_ENV
+LC_ALL=C SESSION=$$
+export LC_ALL SESSION
+umask 022
+cd / || exit 70
+for tool in setsid timeout ${1:+flock}; do
+  command -v $tool >/dev/null || { echo "FAIL $2 69 it has no $tool"; exit 69; }
+done
+if [ -n "$1" ]; then
+  private=${1%/*}
+  root=${private%/*}
+  [ -d "$root" ] || { echo "FAIL $2 66 $root is no directory"; exit 66; }
+  problem=$({ mkdir -p "$private" && : >>"$1"; } 2>&1) || { echo "FAIL $2 73 $problem"; exit 73; }
+  exec 9>>"$1"
+  tries=0
+  # Somebody may have asked just now whether it is taken, or busybox's timeout may not have let go of it yet.
+  until flock -n 9; do
+    tries=$((tries + 1))
+    [ $tries -le 8 ] || { echo "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"; exit 75; }
+    sleep 0.25
+  done
+fi
+echo "READY $2"
+echo "READY $2" >&2
+step=
+# The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock.
+while line=$(exec 9>&-; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
+  case $line in
+    '') continue ;;
+    bye) exit 0 ;;
+  esac
+  [ -z "$step" ] || wait "$step"
+  /bin/sh -c "$4" step "$2" "$line" </dev/null &
+  step=$!
+done
+exec 9>&-
+if [ -n "$step" ] && [ "$(cut -d ' ' -f 4 "/proc/$step/stat" 2>/dev/null)" = $$ ]; then
+  kill "$step"
+  sleep 1
+  kill -9 "$step" 2>/dev/null
+fi
