@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import invoke
+from invoke.program import Program
 
 from .recipe import TASKS, namespace
 
@@ -13,7 +13,7 @@ def main() -> None:
     own = Path.cwd() / "tasks.py"
     sys.path.insert(0, str(Path.cwd()))
     version = _version()
-    program = invoke.Program(namespace=namespace(own if own.exists() else TASKS), name="switchover", version=version)
+    program = Program(namespace=namespace(own if own.exists() else TASKS), name="switchover", version=version)
     program.run()
 
 

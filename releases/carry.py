@@ -125,9 +125,11 @@ class Carriage:
 
     def _filled(self, name: str, step: Step) -> Step:
         """What only the whole plan tells: the scripts of the arm, the release of a step of the team's own."""
-        plan = self.plan
+        plan, release = self.plan, self.plan.release
+        if release is None:
+            return step
         root = self.fleet.targets[name].config.root
-        switch = Switch(root, plan.number, plan.release, self._previous(name))
+        switch = Switch(root, plan.number, release, self._previous(name))
         if step.name == "arm":
             return armed(plan, name, step, switch)
         return steps.filled(step, switch)

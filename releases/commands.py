@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import invoke
+from invoke.exceptions import Exit
 
 from .recipe import fleet, task
 
@@ -17,10 +17,10 @@ __all__ = [
 @task
 def releases(c: Any, host: str = "", json: bool = False) -> None:
     """List what is on each host: id, revision, who, when, state, size."""
-    from . import tables
+    from . import housekeeping, tables
 
     with fleet(host, json=json) as hosts:
-        rows = [row for found in hosts.sized() for row in tables.releases(found)]
+        rows = [row for found in housekeeping.sized(hosts.fleet, hosts.survey()) for row in tables.releases(found)]
         hosts.report.answer(tables.text(rows, empty="no release yet"), releases=rows)
 
 
@@ -43,7 +43,7 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
         rows = [tables.status(found) for found in hosts.survey()]
         hosts.report.answer(tables.text(rows, empty=""), hosts=rows)
         if len({row["live"] for row in rows}) > 1:
-            raise invoke.Exit(code=13)
+            raise Exit(code=13)
 
 
 @task
@@ -56,71 +56,95 @@ def prune(c: Any, host: str = "", wait: str = "", dry_run: bool = False, json: b
 @task(positional=["release"])
 def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     """Keep a release whatever prune would say."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.pin(release, pinned=True)
+        name = housekeeping.named(release)
+        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), name, pinned=True)
 
 
 @task(positional=["release"])
 def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     """Let prune decide about a release again."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.pin(release, pinned=False)
+        name = housekeeping.named(release)
+        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), name, pinned=False)
 
 
 @task
 def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> None:
     """Show who holds the lock, ask, and end that session; its switch is then settled."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.unlock(yes=yes)
+        housekeeping.unlock(hosts.fleet, hosts.survey(), yes=yes)
 
 
 @task(positional=["release"])
 def verify(c: Any, release: str = "", host: str = "", json: bool = False) -> None:
     """Compare a release (the live one) with its manifest, byte for byte."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.verify(release)
+        name = housekeeping.named(release) if release else None
+        hosts.end(housekeeping.verify(hosts.fleet, hosts.survey(), name))
 
 
 @task
 def contract(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Run the contract migrations of the live release, once nothing runs older code."""
+    from .migrating import contract as contracting
+
     with fleet(host, json=json) as hosts:
-        hosts.carry(hosts.plan_contract(dry_run=dry_run), dry_run=dry_run)
+        hosts.carry(contracting(hosts.survey(locked=not dry_run), hosts.fleet.author), dry_run=dry_run)
 
 
 @task
 def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Run the expand migrations of the live release now."""
+    from .migrating import migrate as migrating
+
     with fleet(host, json=json) as hosts:
-        hosts.carry(hosts.plan_migrate(dry_run=dry_run), dry_run=dry_run)
+        hosts.carry(migrating(hosts.survey(locked=not dry_run), hosts.fleet.author), dry_run=dry_run)
 
 
 @task
 def setup(c: Any, host: str = "", json: bool = False) -> None:
     """Prepare hosts: directories and units; print what needs root."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.setup()
+        housekeeping.setup(hosts.fleet, hosts.survey())
 
 
 @task
 def doctor(c: Any, host: str = "", json: bool = False) -> None:
     """Find what would bite, here and on the hosts."""
+    from . import housekeeping
+
     with fleet(host, json=json) as hosts:
-        hosts.doctor()
+        hosts.end(housekeeping.doctor(hosts.fleet, hosts.survey()))
 
 
 @task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})
 def exec_(c: Any, run: str, host: str = "") -> None:
     """Run a command in the live release on every host."""
+    from . import housekeeping
+
     with fleet(host) as hosts:
-        hosts.execute(run)
+        housekeeping.execute(hosts.fleet, hosts.survey(), run)
 
 
 @task
 def shell(c: Any, host: str = "") -> None:
     """Open a shell in the live release of one host."""
+    from . import housekeeping
+
     with fleet(host) as hosts:
-        hosts.shell()
+        found = hosts.one(hosts.survey(), "shell")
+        housekeeping.shell(hosts.fleet.targets, found)
 
 
 @task
@@ -137,4 +161,4 @@ def demo(c: Any) -> None:
     """Show it all on this machine: deploys under load, a refused release, a rollback."""
     from .demo import main
 
-    raise invoke.Exit(code=main(sys.stdout))
+    raise Exit(code=main(sys.stdout))

@@ -59,8 +59,7 @@ def connect(target: Target, *, ssh_config: Path | None = None) -> paramiko.Trans
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise Unreachable(f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}") from error
-    transport = connection.transport
-    assert transport is not None
+    transport: paramiko.Transport = connection.transport
     transport.switchover_connection = connection  # keeps gateways alive as long as the transport
     return transport
 

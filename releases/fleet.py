@@ -65,7 +65,7 @@ class Fleet:
         except BaseException:
             self.close()
             for transport in transports.values():
-                transport.close()  # type: ignore[attr-defined]
+                transport.close()
             raise
         return self.hosts
 

@@ -45,9 +45,10 @@ class History:
     def bad(self) -> frozenset[Release]:
         """What a rollback left, unless it was deployed again and proven since."""
         marked: set[Release] = set()
-        for event in self._of("bad", "live"):
-            if release := Release.parse(str(event.get("release", ""))):
-                (marked.add if event["event"] == "bad" else marked.discard)(release)
+        for event in self._of("live"):
+            now, left = (Release.parse(str(event.get(key, ""))) for key in ("release", "previous"))
+            marked -= {now} if now else set()
+            marked |= {left} if left and event.get("verb") == "rollback" else set()
         return frozenset(marked)
 
     def first_deploy(self, release: Release) -> Event:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-import invoke
+from invoke.exceptions import Exit
 
 from . import deploy, prune, rollback
 from .build import build
@@ -105,7 +105,7 @@ class Operations:
         """Say how it ended, and exit with its code."""
         self.report.outcome(outcome)
         if outcome.exit_code:
-            raise invoke.Exit(code=outcome.exit_code)
+            raise Exit(code=outcome.exit_code)
 
     def one(self, hosts: tuple[Surveyed, ...], what: str) -> Surveyed:
         """The only host, for what can be done on one at a time."""

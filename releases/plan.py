@@ -76,7 +76,7 @@ class Plan:
 
     verb: str
     number: int
-    release: Release
+    release: Release | None
     previous: Release | None
     steps: Mapping[str, tuple[Step, ...]]
     notes: tuple[str, ...] = ()
@@ -119,6 +119,8 @@ class Plan:
         )
 
     def __str__(self) -> str:
+        if not any(self.steps.values()):
+            return f"{self.verb}: nothing to do"
         head = f"{self.verb} {self.release} (now live: {self.previous or 'nothing'})"
         return "\n".join([head, *self.notes, *(line for host in self.steps for line in self._lines(host))])
 

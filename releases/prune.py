@@ -31,6 +31,5 @@ def prune(hosts: tuple[Surveyed, ...]) -> Plan:
     for host in hosts:
         if problem := host.root_problem():
             raise problem
-    live = hosts[0].facts.live
     plan = {host.name: pruning(host, host.facts.live, host.facts.history.number) for host in hosts}
-    return Plan("prune", 0, live, live, plan)
+    return Plan("prune", 0, hosts[0].facts.live, hosts[0].facts.live, plan)

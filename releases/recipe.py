@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import invoke
+from invoke import tasks as invoked
+from invoke.collection import Collection
+from invoke.exceptions import Exit
 
 from .errors import ReleaseError
 
@@ -44,7 +46,7 @@ def task(*args: Any, **options: Any) -> Any:
     def decorate(body: Callable[..., Any]) -> Any:
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         shared = {k: v for k, v in HELP.items() if k.replace("-", "_") in names}
-        return invoke.task(*args, **{**options, "help": shared | options.get("help", {})})(_guarded(body))
+        return invoked.task(*args, **{**options, "help": shared | options.get("help", {})})(_guarded(body))
 
     return decorate
 
@@ -76,10 +78,10 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
             return body(*args, **kwargs)
         except ReleaseError as error:
             _show(error, as_json=bool(kwargs.get("json")))
-            raise invoke.Exit(code=error.exit_code) from None
+            raise Exit(code=error.exit_code) from None
         except KeyboardInterrupt:
             print("switchover: interrupted, nothing was changed", file=sys.stderr)
-            raise invoke.Exit(code=11) from None
+            raise Exit(code=11) from None
 
     return guarded
 
@@ -99,7 +101,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def namespace(path: Path = TASKS) -> invoke.Collection:
+def namespace(path: Path = TASKS) -> Collection:
     """The commands of a tasks.py as a collection; of the shipped one by default."""
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -108,4 +110,4 @@ def namespace(path: Path = TASKS) -> invoke.Collection:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return invoke.Collection.from_module(module)
+    return Collection.from_module(module)

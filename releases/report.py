@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, Any
 
 from .errors import ReleaseError
 from .outcome import Outcome
@@ -22,7 +22,7 @@ class Report:
         self._bar: _Bar | None = None
         self.began = time.monotonic()
 
-    def event(self, name: str, host: str = "", **more: object) -> None:
+    def event(self, name: str, host: str = "", **more: Any) -> None:
         """One thing that happened; seen only with ``--json``."""
         if self.as_json:
             at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -35,7 +35,7 @@ class Report:
         else:
             self.event("said", host, line=line)
 
-    def answer(self, text: str, **value: object) -> None:
+    def answer(self, text: str, **value: Any) -> None:
         """What was asked for: *text* for people, *value* for programs."""
         if self.as_json:
             self.event("answer", **value)
@@ -59,7 +59,7 @@ class Report:
 
     def ended_step(self, host: str, step: Step, note: str = "") -> None:
         """It is done, and what it found."""
-        self.event("step", host, step=step.label, state="end", **({"note": note} if note else {}))
+        self.event("step", host, step=step.label, state="end", note=note)
         if note and not self.as_json:
             self._write(self.err, f"{self._clock()} {host}  {step.label}  {note}")
 
@@ -74,15 +74,14 @@ class Report:
 
     def error(self, error: ReleaseError) -> None:
         """One line and a hint; anything we did not raise on purpose is not caught, and shows its traceback."""
-        hint = {"hint": error.hint} if error.hint else {}
-        self.event("error", message=str(error), **hint)
+        self.event("error", message=str(error), hint=error.hint)
         if not self.as_json:
             self._write(self.err, f"switchover: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
 
     def outcome(self, outcome: Outcome) -> None:
         """The last word of a command."""
         if self.as_json:
-            more: Mapping[str, object] = {"why": outcome.why, "hosts": dict(outcome.hosts)} if outcome.why else {}
+            more: Mapping[str, Any] = {"why": outcome.why, "hosts": dict(outcome.hosts)} if outcome.why else {}
             self.event(
                 "outcome",
                 outcome=outcome.name,

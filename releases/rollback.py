@@ -27,7 +27,7 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Pl
             began(host, switch, "rollback", author),
             steps.verify(host.layout, target),
             *rehearse(host, switch),
-            *switch_over(host, switch, bad=host.facts.live),
+            *switch_over(host, switch),
         )
     return Plan("rollback", n, target, hosts[0].facts.live, plan)
 

@@ -79,7 +79,7 @@ class Session:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
-        self._send(b"%s\n" % _line(f"set -- \"$@\" {quoted(source('session/runner.sh'))}\n{source('session/main.sh')}"))
+        self._send(b"%s\n" % _line(f'set -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'))
         self._ready()
         threading.Thread(target=self._beat, name=f"beat {host}", daemon=True).start()
 
@@ -234,7 +234,7 @@ class Session:
                 return  # whoever runs a step finds out
 
     def _lost(self, why: str = "") -> OutcomeUnknown:
-        self._closed.set()
+        self._closed.set()  # no beat any more
         return OutcomeUnknown(self.host, self._step, why or "the connection was closed")
 
 

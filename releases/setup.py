@@ -26,6 +26,7 @@ def setup(config: Config, owner: str) -> Step:
         "files": [{"name": name, "text": text} for name, text in _files(user, owner).items()],
         "sockets": [f"{k.unit}.socket" for k in user if k.settings.listen],
         "services": [f"{k.unit}.service" for k in user],
+        "names": " ".join(k.unit for k in user),
         "superuser": _superuser(config, system, owner) if system else "",
     }
     return Step("setup", values, "make directories, install units")

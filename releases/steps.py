@@ -163,9 +163,9 @@ def _all_healthy(answer: Answer) -> Verdict:
     return Verdict()
 
 
-def confirm(layout: Layout, number: int, *, bad: str) -> Step:
+def confirm(layout: Layout, number: int) -> Step:
     """Disarm by one rename: from here on nothing is taken back."""
-    values = {"root": layout.root, "number": number, "bad": bad}
+    values = {"root": layout.root, "number": number}
     return Step("confirm", values, "disarm by one rename; the journal says live", Phase.CONFIRM)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from . import steps
 from .history import prefix
-from .layout import Release
 from .plan import Phase, Step
 from .processes.kind import Switch
 from .surveyed import Surveyed
@@ -51,10 +50,9 @@ def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
     return tuple(step for kind in host.kinds for step in kind.rehearse(switch, host.facts))
 
 
-def switch_over(host: Surveyed, switch: Switch, *, bad: Release | None = None) -> tuple[Step, ...]:
-    """From the first step that is taken back to the one that ends it; *bad* is marked so once it is confirmed."""
+def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
+    """From the first step that is taken back to the one that ends it."""
     config, layout, hooks = host.config, host.layout, host.config.hooks
-    event = {"event": "bad", "deploy": switch.number, "release": bad.name} if bad else None
     wait_s = max([PROVE_S, *(float(str(kind.values()["wait_s"])) for kind in host.kinds)])
     return (
         *_hook("before_switch", hooks.before_switch, switch, hooks.timeout_s),
@@ -65,7 +63,7 @@ def switch_over(host: Surveyed, switch: Switch, *, bad: Release | None = None) -
         *_hook("after_switch", hooks.after_switch, switch, hooks.timeout_s),
         steps.prove(config, switch.release, host.kinds, switch, wait_s=wait_s),
         steps.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),
-        steps.confirm(layout, switch.number, bad=prefix(event) if event else ""),
+        steps.confirm(layout, switch.number),
         *(step for kind in host.kinds for step in kind.finish(switch)),
         steps.finish(layout, switch.number),
     )

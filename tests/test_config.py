@@ -131,9 +131,7 @@ prove = "bin/prove"
     )
     web, legacy, boot = config.processes.values()
     assert list(config.processes) == ["web", "legacy", "boot"]
-    assert web == Systemd(
-        command=".venv/bin/gunicorn shop.wsgi", listen="[::1]:8000", health=Health(url="/health")
-    )
+    assert web == Systemd(command=".venv/bin/gunicorn shop.wsgi", listen="[::1]:8000", health=Health(url="/health"))
     assert isinstance(legacy, Gunicorn)
     assert legacy.health == Health(url="http://127.0.0.1:8001/", host="shop.example.com", wait_s=5)
     assert boot == Command(reload="bin/reload", prove="bin/prove")
@@ -377,9 +375,7 @@ def test_hostile_names_of_apps_are_refused(written, name):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_of_processes_are_refused(written, name):
-    assert mistake(written(f'[processes.{quoted(name)}]\nkind = "systemd"\ncommand = "x"\n')).startswith(
-        "processes."
-    )
+    assert mistake(written(f'[processes.{quoted(name)}]\nkind = "systemd"\ncommand = "x"\n')).startswith("processes.")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -421,9 +417,7 @@ def test_hostile_roots_are_refused(written, root):
     assert mistake(written(top=f'app = "shop"\nroot = {quoted(root)}\n')).startswith("root (line 2)")
 
 
-@pytest.mark.parametrize(
-    "root", ["/srv/shop", "/home/deploy/shop.example.com", "/srv/..shop", "/opt/usr/etc"]
-)
+@pytest.mark.parametrize("root", ["/srv/shop", "/home/deploy/shop.example.com", "/srv/..shop", "/opt/usr/etc"])
 def test_plain_roots_are_taken(written, root):
     assert only(written(top=f'app = "shop"\nroot = "{root}"\n')).root == PurePosixPath(root)
 
@@ -613,9 +607,7 @@ def test_an_extending_file_wins_deeply_and_lists_replace(written):
         hosts="",
         name="team.toml",
     )
-    path = written(
-        '[build]\nexclude = ["c"]\n', top=f'extends = "../team.toml"\n{TOP}', name="shop/deploy.toml"
-    )
+    path = written('[build]\nexclude = ["c"]\n', top=f'extends = "../team.toml"\n{TOP}', name="shop/deploy.toml")
     config = only(path)
     assert (config.build.command, config.build.exclude, config.keep.releases) == ("make", ("c",), 9)
 
@@ -685,9 +677,7 @@ def test_reading_a_config_imports_nothing_that_talks_to_hosts():
     assert subprocess.check_output([sys.executable, "-c", program], cwd=HERE, text=True).strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    "value", ["5", "0.5", "true", "[]", "[[]]", "{}", '{a = "{b}"}', '"{x}"', "1979-05-27", "[5]"]
-)
+@pytest.mark.parametrize("value", ["5", "0.5", "true", "[]", "[[]]", "{}", '{a = "{b}"}', '"{x}"', "1979-05-27", "[5]"])
 @pytest.mark.parametrize(
     "key",
     [

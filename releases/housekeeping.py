@@ -1,0 +1,174 @@
+"""What is done on hosts besides deploys: pins, locks, checks, commands in the live release."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import steps
+from .answer import Answer
+from .config import Target
+from .errors import Refused, ReleaseError, StepFailed, UsageError
+from .facts import Facts
+from .fleet import Fleet
+from .layout import Release
+from .outcome import Outcome
+from .plan import Step
+from .session import Holder
+from .setup import setup as setting_up
+from .surveyed import Surveyed
+
+
+def named(release: str) -> Release:
+    """Read the name of a release from the command line."""
+    if found := Release.parse(release):
+        return found
+    raise UsageError(f"{release!r} is not the name of a release", hint="`inv releases` lists them")
+
+
+def sized(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Iterator[Surveyed]:
+    """The hosts, with how much of the disk each release takes (files shared with others counted in each)."""
+    for host in hosts:
+        step = Step("sizes", {"root": host.config.root, "releases": host.facts.complete}, "")
+        answer = fleet.run(host.name, step)
+        yield replace(host, facts=replace(host.facts, answer=Answer((*host.facts.answer.pairs, *answer.pairs))))
+
+
+def pin(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release, *, pinned: bool) -> None:
+    """Add a release to the pins of every host, or take it out."""
+    for host in hosts:
+        if pinned and release not in host.facts.complete:
+            raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
+        fleet.run(host.name, Step("pin", {"root": host.config.root, "release": release, "pinned": pinned}, ""))
+        fleet.report.say(f"{release} is {'pinned' if pinned else 'no longer pinned'}", host.name)
+
+
+def unlock(fleet: Fleet, hosts: tuple[Surveyed, ...], *, yes: bool) -> None:
+    """Show who holds each lock, ask, and end that session; then settle what it left."""
+    held = [host for host in hosts if host.facts.locked]
+    if not held:
+        fleet.report.answer("no lock is held", locked=[])
+        return
+    for host in held:
+        holder = Holder.parse(host.facts.holder)
+        fleet.report.answer(f"{host.name} is locked by {holder}", host=host.name, holder=host.facts.holder)
+        if not yes and not _agreed(f"end that session on {host.name}? [y/N] "):
+            raise Refused(f"{host.name} stays locked", hint="`--yes` does not ask")
+        step = Step("unlock", {"root": host.config.root, "session": holder.pid}, "")
+        fleet.run(host.name, step)
+    names = [host.name for host in held]
+    fleet.close()
+    for name in names:
+        settled = fleet.reopen(name, within_s=30)
+        fleet.report.say(f"unlocked; live: {settled.facts.live or 'nothing'}", name)
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def verify(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release | None) -> Outcome:
+    """Compare a release, by default the live one, with its manifest on every host."""
+    words = {}
+    for host in hosts:
+        wanted = release or host.facts.live
+        if not wanted:
+            raise Refused(f"{host.name}: nothing is live", hint="name a release: `inv releases` lists them")
+        step = steps.verify(host.layout, wanted)
+        try:
+            verdict = steps.whole(str(wanted), fleet.run(host.name, step))
+        except StepFailed as error:
+            raise Refused(str(error), hint="`inv releases` lists what is there") from error
+        words[host.name] = verdict.why or f"{wanted} is what was built"
+    broken = [word for word in words.values() if "is not what was built" in word]
+    return Outcome("refused" if broken else "done", why=broken[0] if broken else "", hosts=words)
+
+
+def execute(fleet: Fleet, hosts: tuple[Surveyed, ...], run: str) -> None:
+    """Run a command in the live release of every host; its output is seen as it comes."""
+    for host in hosts:
+        live = _live(host)
+        values = {
+            "root": host.config.root,
+            "what": "exec",
+            "directory": f"releases/{live}",
+            "commands": (run,),
+            "new": f"{host.config.root}/releases/{live}",
+            "old": "",
+        }
+        fleet.run(host.name, Step("exec", values, "", template="commands", timeout_s=3600))
+
+
+def shell(targets: dict[str, Target], host: Surveyed) -> None:
+    """Become an interactive ssh in the live release of *host*; returns only when ssh is missing."""
+    target, live = targets[host.name], _live(host)
+    where = f"{target.user}@{target.hostname}" if target.user else target.hostname
+    port = ["-p", str(target.port)] if target.port else []
+    inside = f'cd {shlex.quote(f"{host.config.root}/releases/{live}")} && exec "${{SHELL:-/bin/sh}}" -l'
+    try:
+        os.execvp("ssh", ["ssh", "-t", *port, where, inside])
+    except FileNotFoundError as error:
+        raise Refused("there is no ssh on this machine", hint="install the OpenSSH client") from error
+
+
+def _live(host: Surveyed) -> Release:
+    if not host.facts.live:
+        raise Refused(f"{host.name}: nothing is live", hint="`inv deploy` changes that")
+    return host.facts.live
+
+
+def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
+    """Prepare every host, and print what is left for root."""
+    for host in hosts:
+        answer = fleet.run(host.name, setting_up(host.config, host.facts.answer.one("user")))
+        needs = answer.all("need")
+        for need in needs:
+            fleet.report.answer(f"{host.name}: needs root, once: {need}", host=host.name, need=need)
+        for path in host.facts.missing if not needs else ():
+            fleet.report.say(f"shared/{path} is still missing", host.name)
+        if not needs:
+            fleet.report.answer(f"{host.name}: ready", host=host.name, ready=True)
+        else:
+            fleet.report.say("then `inv setup` once more", host.name)
+
+
+def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
+    """Everything that stands in the way, of every host; nothing is changed."""
+    found: list[tuple[str, ReleaseError]] = [(host.name, p) for host in hosts for p in host.problems()]
+    for name, problem in found:
+        hint = f"\n  hint: {problem.hint}" if problem.hint else ""
+        fleet.report.answer(f"{problem}{hint}", host=name, problem=str(problem), hint=problem.hint)
+    for host in hosts:
+        for line in advice(host.facts):
+            fleet.report.answer(f"{host.name}: {line}", host=host.name, advice=line)
+    clash = _import_clash()
+    if clash:
+        fleet.report.answer(clash, problem=clash)
+    if found or clash:
+        return Outcome("refused", why=f"{len(found) + bool(clash)} things would bite")
+    return Outcome("done")
+
+
+def advice(facts: Facts) -> Iterator[str]:
+    """What does not stop a deploy, and is worth a look."""
+    if abs(facts.clock_skew_s) > 60:
+        yield f"its clock is {facts.clock_skew_s:+.0f} s off; order comes from the journal, but people read times"
+    if facts.debris:
+        yield f"{len(facts.debris)} incomplete releases; the next deploy removes those that have our names"
+    if "curl" not in facts.tools and "python3" in facts.tools:
+        yield "it has no curl: python3 asks health URLs"
+    if facts.uid == 0:
+        yield "the deploy account is root; any account that owns the root directory is enough"
+
+
+def _import_clash() -> str:
+    """The Sphinx extension ``releases`` has our import name."""
+    from importlib.metadata import packages_distributions
+
+    owners = set(packages_distributions().get("releases", ())) - {"switchover"}
+    return f"another package here is imported as `releases`: {', '.join(owners)}; uninstall it" if owners else ""

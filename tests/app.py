@@ -1,0 +1,137 @@
+"""An application of a test: a project folder, a root on a host, and the real command line in between."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What it said with ``--json``."""
+        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
+
+
+@dataclass
+class App:
+    """A project in *folder* that is deployed to *root* over *address*; ``HOME`` is its own, with a key and known hosts."""
+
+    folder: Path
+    root: Path
+    address: str
+    ssh_config: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    more: str = ""
+
+    def __post_init__(self) -> None:
+        for path in (self.folder, self.home / ".ssh", self.root):
+            path.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.ssh_config, self.home / ".ssh" / "config")
+        self.configure(self.more)
+
+    @property
+    def home(self) -> Path:
+        """The home directory of who deploys."""
+        return self.folder.parent / "home"
+
+    def configure(self, more: str = "", *, build: str = 'source = "folder"', settle_s: float = 0.1) -> None:
+        """Write deploy.toml: a site from the folder itself, and *more* tables."""
+        (self.folder / "deploy.toml").write_text(
+            f'app = "shop"\nroot = "{self.root}"\n'
+            f'[hosts.prod]\nssh = ["{self.address}"]\n'
+            f'[build]\n{build}\nexclude = ["deploy.toml"]\n'
+            f"[strategy]\nsettle_s = {settle_s}\n{more}"
+        )
+
+    def write(self, version: str) -> None:
+        """Change what would be shipped."""
+        (self.folder / "version").write_text(version)
+
+    def start(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start ``switchover WORDS``; it leads a process group of its own."""
+        environment = {
+            **os.environ,
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "PYTHONPATH": str(REPOSITORY),
+            **self.environment,
+            **(environment or {}),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "releases", *words],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str, limit_s: float = 120, environment: Mapping[str, str] | None = None) -> Result:
+        """Run ``switchover WORDS`` to its end."""
+        process = self.start(*words, environment=environment)
+        try:
+            out, err = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"{words} did not end within {limit_s} s\n{out}\n{err}") from None
+        return Result(process.returncode, out, err)
+
+    def deploy(self, version: str, *words: str) -> Result:
+        """Change the project and deploy it; fails the test when that fails."""
+        self.write(version)
+        result = self.run("deploy", *words)
+        assert result.code == 0, result.err
+        return result
+
+    @property
+    def live(self) -> str:
+        """The version that ``current`` leads to; empty when there is none."""
+        try:
+            return (self.root / "current" / "version").read_text()
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """Every event on the host; lines that were cut are left out."""
+        path = self.root / ".switchover" / "journal.jsonl"
+        found = []
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    @property
+    def releases(self) -> list[str]:
+        """The directories of releases, complete or not."""
+        return sorted(path.name for path in (self.root / "releases").glob("*"))
+
+
+def until(condition: Any, *, limit_s: float = 30, what: str = "it") -> None:
+    """Wait for a condition; fail the test when it does not come."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come within {limit_s} s"
+        time.sleep(0.02)
