@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from fabric import Connection
+
 from . import steps
 from .answer import Answer
 from .config import Target
@@ -57,15 +59,15 @@ class Fleet:
         Raises `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`;
         then no session is left open.
         """
-        transports = self._at_once(self.targets, lambda name: connect(self.targets[name]))
+        connections = self._at_once(self.targets, lambda name: connect(self.targets[name]))
         try:
-            for name in sorted(transports):
-                self._lock(name, transports[name], locked=locked, wait_s=wait_s)
+            for name in sorted(connections):
+                self._lock(name, connections[name], locked=locked, wait_s=wait_s)
             self.hosts = tuple(self._at_once(self.targets, self.survey).values())
         except BaseException:
             self.close()
-            for transport in transports.values():
-                transport.close()
+            for connection in connections.values():
+                connection.close()
             raise
         return self.hosts
 
@@ -122,12 +124,14 @@ class Fleet:
         """How many channels the sessions of this fleet opened."""
         return sum(session.channels for session in self.sessions.values())
 
-    def _lock(self, name: str, transport: object, *, locked: bool, wait_s: float) -> None:
+    def _lock(self, name: str, connection: Connection, *, locked: bool, wait_s: float) -> None:
         layout, end, told = Layout(self.targets[name].config.root), time.monotonic() + wait_s, ""
         lock = str(layout.private / "lock") if locked else ""
         while True:
             try:
-                self.sessions[name] = Session(transport, name, lock=lock, hear=lambda line: self.report.say(line, name))  # type: ignore[arg-type]
+                self.sessions[name] = Session(
+                    connection, name, lock=lock, hear=lambda line: self.report.say(line, name)
+                )
                 break
             except LockHeld as busy:
                 if time.monotonic() >= end:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import paramiko
+from fabric import Connection
 
 from .answer import Answer
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
@@ -70,8 +71,8 @@ class Session:
     host cannot carry a session (no flock, no root), `Unreachable` when the line drops before it began.
     """
 
-    def __init__(self, transport: paramiko.Transport, host: str, *, lock: str = "", hear: Hear = print) -> None:
-        self.host, self.hear, self.transport = host, hear, transport
+    def __init__(self, connection: Connection, host: str, *, lock: str = "", hear: Hear = print) -> None:
+        self.host, self.hear, self.connection = host, hear, connection
         self.word = os.urandom(12).hex().encode()
         self.channels = 0
         self._out = self._err = b""
@@ -132,12 +133,12 @@ class Session:
         except OutcomeUnknown:
             pass
         self._channel.close()
-        self.transport.close()
+        self.connection.close()
 
     def _exec(self, *words: str) -> paramiko.Channel:
         """A channel whose far end waits for the line with its program."""
         try:
-            channel = self.transport.open_session(timeout=OPEN_S)
+            channel: paramiko.Channel = self.connection.transport.open_session(timeout=OPEN_S)
             self.channels += 1
             channel.exec_command(" ".join((BOOT, *(f"'{word}'" for word in words))))
         except (paramiko.SSHException, EOFError, OSError) as error:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.app import App
 from tests.lab import Lab
 from tests.sshd import Sshd
 
@@ -31,3 +33,9 @@ def lab() -> Iterator[Lab]:
     require(Lab.missing())
     with Lab() as running:
         yield running
+
+
+@pytest.fixture
+def app(sshd: Sshd, tmp_path: Path) -> App:
+    """A static site with a root of its own on the module's sshd."""
+    return App(tmp_path / "shop", tmp_path / "srv" / "shop", sshd.address, sshd.ssh_config)

@@ -1,0 +1,64 @@
+"""A deploy and a rollback, end to end over a real sshd."""
+
+import pytest
+
+from tests.app import App
+from tests.sshd import Sshd
+
+pytestmark = pytest.mark.journey
+
+
+def test_a_first_deploy_makes_the_site_live_and_proven(app: App) -> None:
+    """P1, P3."""
+    result = app.deploy("v1", "--json")
+    assert app.live == "v1"
+    assert result.events[-1]["outcome"] == "live"
+    assert [event["event"] for event in app.journal if event["event"] in ("deploy", "live")] == ["deploy", "live"]
+
+
+def test_a_second_deploy_sends_only_what_changed(app: App) -> None:
+    """What is the same is a hard link."""
+    (app.folder / "big").write_bytes(b"x" * 100_000)
+    app.deploy("v1")
+    sent = next(event for event in app.deploy("v2", "--json").events if event["event"] == "sent")
+    assert sent["bytes"] == 2
+    first, second = (app.root / "releases" / name / "big" for name in app.releases)
+    assert first.stat().st_ino == second.stat().st_ino
+
+
+def test_deploying_what_is_live_changes_nothing(app: App) -> None:
+    """``already_live``."""
+    app.deploy("v1")
+    before = app.releases, app.journal
+    result = app.deploy("v1", "--json")
+    assert result.events[-1]["outcome"] == "already_live"
+    assert (app.releases, app.journal) == before
+
+
+def test_a_rollback_goes_back_and_marks_what_it_left(app: App) -> None:
+    """The next rollback goes further back, not forth again."""
+    for version in ("v1", "v2", "v3"):
+        app.deploy(version)
+    assert app.run("rollback").code == 0
+    assert app.live == "v2"
+    assert app.run("rollback").code == 0
+    assert app.live == "v1"
+    assert app.run("rollback").code == 10
+
+
+def test_a_dry_run_changes_nothing_and_names_every_step(app: App) -> None:
+    """P11."""
+    app.write("v1")
+    result = app.run("deploy", "--dry-run")
+    assert result.code == 0
+    assert [word for word in ("stage", "send", "arm", "publish", "prove", "confirm") if word not in result.out] == []
+    assert list(app.root.iterdir()) == []
+
+
+def test_a_deploy_uses_one_connection_and_at_most_eight_channels(app: App, sshd: Sshd) -> None:
+    """The budget of DESIGN 4."""
+    app.deploy("v1")
+    connections, sessions = sshd.connections(), sshd.sessions()
+    app.deploy("v2")
+    assert sshd.connections() - connections == 1
+    assert sshd.sessions() - sessions <= 8
