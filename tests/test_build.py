@@ -495,7 +495,7 @@ def test_a_link_to_what_is_shared_is_shipped(tmp_path: Path):
     assert paths(folder(tmp_path, shared=Shared((), ("media",)))) == ["uploads"]
 
 
-def test_a_socket_and_a_fifo_are_refused_by_name(tmp_path: Path):
+def test_a_socket_and_a_fifo_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither can be shipped."""
     (tmp_path / "d").mkdir()
     os.mkfifo(tmp_path / "d" / "pipe")
@@ -503,19 +503,20 @@ def test_a_socket_and_a_fifo_are_refused_by_name(tmp_path: Path):
         folder(tmp_path)
     os.unlink(tmp_path / "d" / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(tmp_path)
+        monkeypatch.chdir(tmp_path)
         listening.bind("d/sock")
         with pytest.raises(Refused, match="'d/sock' is a socket"):
             folder(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("path", ["f", "d"])
 def test_what_cannot_be_read_is_refused_by_name(path: str, tmp_path: Path):
     """It is not left out."""
     (tmp_path / "f").write_text("x")
     (tmp_path / "d").mkdir()
     (tmp_path / path).chmod(0)
+    if os.access(tmp_path / path, os.R_OK):
+        pytest.skip("root may read everything")
     with pytest.raises(Refused, match=f"'{path}' can't be read: Permission denied"):
         folder(tmp_path)
 
@@ -560,15 +561,6 @@ def test_a_start_script_does_not_hide_a_file(path: str, tmp_path: Path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(Refused, match="'f' is "):
         folder(tmp_path, files={path: b"x"})
-
-
-def test_thousands_of_files_keep_their_own_digests(tmp_path: Path):
-    """Whichever thread read them."""
-    for number in range(1_500):
-        (tmp_path / f"{number}").write_text(f"{number}")
-    entries = folder(tmp_path).manifest.entries
-    assert len(entries) == 1_500
-    assert all(entry.sha256 == hashlib.sha256(entry.path.encode()).hexdigest() for entry in entries)
 
 
 # artifacts

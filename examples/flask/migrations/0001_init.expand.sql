@@ -1,0 +1,5 @@
+CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    words TEXT NOT NULL
+);
