@@ -125,7 +125,7 @@ def _live(host: Surveyed) -> Release:
 def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
     """Prepare every host, and print what is left for root."""
     for host in hosts:
-        answer = fleet.run(host.name, setting_up(host.config, host.facts.answer.one("user")))
+        answer = fleet.run(host.name, setting_up(host.config, host.facts))
         needs = answer.all("need")
         for need in needs:
             fleet.report.answer(f"{host.name}: needs root, once: {need}", host=host.name, need=need)
@@ -134,7 +134,7 @@ def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
         if not needs:
             fleet.report.answer(f"{host.name}: ready", host=host.name, ready=True)
         else:
-            fleet.report.say("then `inv setup` once more", host.name)
+            fleet.report.say("then `inv setup` once more, to see that nothing is left", host.name)
 
 
 def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:

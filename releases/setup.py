@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from . import units
 from .config import Config
+from .facts import Facts
 from .layout import Layout
 from .plan import Step
 from .processes.kinds import kinds
@@ -11,14 +12,16 @@ from .processes.systemd import Systemd
 from .scripts import render, rootscript
 
 
-def setup(config: Config, owner: str) -> Step:
+def setup(config: Config, facts: Facts) -> Step:
     """Make the directories and install the units of the user scope; answers what is left for root to do.
 
     The script for root lies on the host, to be read before it is run.
     """
+    owner, wanted = facts.answer.one("user"), units.digests(config, facts.answer.one("user"))
     found = [kind for kind in kinds(config) if isinstance(kind, Systemd)]
     user = [k for k in found if k.settings.scope == "user"]
     system = [k for k in found if k.settings.scope == "system"]
+    stale = [k for k in system if facts.answer.one(f"{k.name}.units") != wanted[k.name]]
     values = {
         "root": config.root,
         "boot": render(Step("boot", {"root": config.root}, "")),
@@ -27,7 +30,7 @@ def setup(config: Config, owner: str) -> Step:
         "sockets": [f"{k.unit}.socket" for k in user if k.settings.listen],
         "services": [f"{k.unit}.service" for k in user],
         "names": " ".join(k.unit for k in user),
-        "superuser": _superuser(config, system, owner) if system else "",
+        "superuser": _superuser(config, system, owner) if stale else "",
     }
     return Step("setup", values, "make directories, install units")
 

@@ -171,7 +171,8 @@ def confirm(layout: Layout, number: int) -> Step:
 
 def finish(layout: Layout, number: int) -> Step:
     """Carry what follows a confirmed switch."""
-    return Step("finish", {"root": layout.root, "number": number}, "", Phase.AFTER)
+    says = "tell what was replaced to stop, and forget the arm"
+    return Step("finish", {"root": layout.root, "number": number}, says, Phase.AFTER)
 
 
 def prune(layout: Layout, expired: tuple[Release, ...], event: str) -> Step:
