@@ -1,0 +1,68 @@
+"""A rollback is the same switch, with the same proof, and knows the schema."""
+
+import json
+
+import pytest
+
+from releases.errors import Refused, UsageError
+from releases.rollback import rollback
+from tests.hosts import A, ANA, B, C, host, live
+
+
+def migrated(release: object, phase: str, *names: str, left: tuple[str, ...] = ()) -> str:
+    return json.dumps({"event": "migrated", "release": str(release), "phase": phase, "names": names, "left": left})
+
+
+def test_it_verifies_its_target_before_it_switches() -> None:
+    """What was damaged since must not go live."""
+    plan = rollback((host(B, complete=[A, B], journal=[live(1, A), live(2, B)]),), ANA)
+    assert [s.name for s in plan.steps["web1"]][:2] == ["begin", "verify"]
+    assert (plan.release, plan.previous) == (A, B)
+
+
+@pytest.mark.parametrize(
+    ("to", "complete", "words"),
+    [
+        ("", [B], "no proven release before"),
+        (str(B), [A, B], "is live already"),
+        (str(C), [A, B], "no complete release"),
+        (str(C), [A, B, C], "was never live and proven"),
+    ],
+)
+def test_it_goes_only_where_it_can_be_proven(to: str, complete: list, words: str) -> None:  # type: ignore[type-arg]
+    """A release that failed is no target."""
+    with pytest.raises(Refused, match=words):
+        rollback((host(B, complete=complete, journal=[live(1, A), live(2, B)]),), ANA, to=to)
+
+
+def test_a_name_that_is_none_is_a_usage_error() -> None:
+    """Exit 2."""
+    with pytest.raises(UsageError):
+        rollback((host(B, complete=[A, B], journal=[live(1, A), live(2, B)]),), ANA, to="../../etc")
+
+
+def test_it_refuses_to_go_below_a_contract_migration_and_says_what_is_still_safe() -> None:
+    """P8."""
+    journal = [live(1, A), live(2, B), migrated(B, "contract", "drop_column"), live(3, C)]
+    found = host(C, complete=[A, B, C], journal=journal)
+    assert rollback((found,), ANA).release == B
+    with pytest.raises(Refused, match="contract migration drop_column") as caught:
+        rollback((found,), ANA, to=str(A))
+    assert str(B) in caught.value.hint
+
+
+def test_an_expand_migration_is_no_obstacle() -> None:
+    """The old code survives it by P7."""
+    journal = [live(1, A), migrated(B, "expand", "add_column"), live(2, B)]
+    assert rollback((host(B, complete=[A, B], journal=journal),), ANA).release == A
+
+
+def test_a_contract_migration_that_the_target_itself_brought_is_no_obstacle() -> None:
+    """It was written for it, and only run later."""
+    journal = [
+        live(1, A),
+        migrated(A, "expand", "add", left=("contract drop",)),
+        live(2, B),
+        migrated(B, "contract", "drop"),
+    ]
+    assert rollback((host(B, complete=[A, B], journal=journal),), ANA).release == A
