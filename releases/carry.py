@@ -1,4 +1,4 @@
-"""Carries a plan over a fleet, phase by phase; when a host fails, takes back what was switched, and says what is true."""
+"""Carries a plan over a fleet, phase by phase; when a host fails, takes back what was switched."""
 
 import subprocess
 import threading

@@ -1,4 +1,4 @@
-"""gunicorn: a master that runs already is reloaded in place with HUP; see docs/zero-downtime.md for what that can do."""
+"""gunicorn: a master that runs already is reloaded in place with HUP; docs/zero-downtime.md says what that can do."""
 
 import shlex
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from ..layout import Release
 from ..plan import Step, Verdict
 from .kind import Switch, rehearsal
 
-# Options with a value that a rehearsal must not take over from the running master: where it listens, and what it writes.
+# Options with a value that a rehearsal must not take over from the running master: where it listens, what it writes.
 OURS = (
     "-b",
     "--bind",
@@ -25,6 +25,7 @@ OURS = (
     "--error-logfile",
     "--access-logfile",
 )
+WRITTEN = ("-p", "--pid", "--log-file", "--error-logfile", "--access-logfile")
 FLAGS = ("-D", "--daemon", "--reload")
 
 
@@ -65,7 +66,7 @@ class Gunicorn:
         if stranger := answer.one("stranger"):
             yield f"{self.name}: {stranger}: remove the pidfile, or name the right one"
         if answer.number("master") == 0:
-            words, arguments = _words(self.settings.start), ""
+            words, arguments = started(self.settings.start, self.root), ""
         else:
             words, arguments = list(answer.all("word")), answer.one("arguments")
             if facts.uid and answer.number("owner") != facts.uid:
@@ -81,7 +82,7 @@ class Gunicorn:
             return (rehearsal(switch, self.name, values, s.rehearse, f"run `{s.rehearse}` in it", limit),)
         if not s.health:
             return ()
-        words = list(facts.answer.all(f"{self.name}.word")) or _words(s.start)
+        words = list(facts.answer.all(f"{self.name}.word")) or started(s.start, self.root)
         command = rehearsed(words, self.root, switch.release)
         says = f"boot gunicorn from it with one worker on a private socket, ask {s.health.url}, stop it"
         return (rehearsal(switch, self.name, values, command, says, limit),)
@@ -168,6 +169,9 @@ def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[st
     chdir = [value for option, value in _options(every) if option == "--chdir"]
     if not chdir or chdir[-1].rstrip("/") not in (current, "current"):
         yield f"it has no `--chdir {current}`: after a HUP it would go on with the old code"
+    for option, value in _options(every):
+        if option in WRITTEN and value and not value.startswith(("/", "-")):
+            yield f"`{option} {value}` is relative, so it lies in the release that is live: give the whole path"
     if "--preload" in every:
         yield "with --preload a HUP never loads new code"
 
@@ -185,6 +189,16 @@ def rehearsed(words: list[str], root: PurePosixPath, release: Release) -> str:
     program = 2 if len(kept) > 1 and (kept[1] == "-m" or kept[1].endswith("gunicorn")) else 1
     program += kept[1:2] == ["-m"]
     return f'{shlex.join(kept[:program])} --bind "unix:$SOCKET" {shlex.join([*ours, *kept[program:]])}'
+
+
+def started(command: str, root: PurePosixPath) -> list[str]:
+    """The words of a start command, which runs in *root*, as the master will have them.
+
+    >>> started('exec current/.venv/bin/python current/.venv/bin/gunicorn --chdir "$PWD/current"', PurePosixPath("/a"))
+    ['current/.venv/bin/python', 'current/.venv/bin/gunicorn', '--chdir', '/a/current']
+    """
+    words = [word.replace("${PWD}", str(root)).replace("$PWD", str(root)) for word in _words(command)]
+    return words[1:] if words[:1] == ["exec"] else words
 
 
 def _without_ours(words: list[str]) -> Iterable[str]:

@@ -1,0 +1,110 @@
+"""systemd: one instance per start of a release, judged by unit and control group."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from releases import units
+from releases.facts import Facts
+from releases.processes.kind import Kind, Switch
+from releases.processes.systemd import Systemd
+from tests.hosts import A, B, config, host
+
+SETTINGS = config(
+    processes={
+        "web": {
+            "kind": "systemd",
+            "command": "serve it",
+            "listen": "127.0.0.1:8000",
+            "health": "/health",
+            "before_stop": "bye",
+        },
+        "worker": {"kind": "systemd", "command": "work"},
+    }
+)
+SWITCH = Switch(PurePosixPath("/srv/shop"), 7, B, A)
+
+
+def found(*instances: str, running: tuple[str, ...] = (), **answers: str) -> tuple[Kind, Facts]:
+    told = {f"web.{key}": value for key, value in {"socket": "active", **answers}.items()}
+    surveyed = host(A, complete=[A, B], settings=SETTINGS, process=running, **{"web.instance": instances}, **told)
+    return surveyed.kinds[0], surveyed.facts
+
+
+def instance(release: object, active: str = "active", restarts: int = 0, main: int = 11) -> str:
+    return f"shop-web@{release}.7.service {active} running {main} {restarts} {main},{main + 1}"
+
+
+def test_an_active_instance_that_was_never_restarted_is_proven() -> None:
+    """The old one may run beside it."""
+    kind, facts = found(instance(A, main=5), instance(B))
+    assert kind.proof(B, facts)
+
+
+@pytest.mark.parametrize(
+    ("instances", "running", "why"),
+    [
+        ((instance(A),), (), "no steady instance"),
+        ((instance(B, restarts=1),), (), "restarted 1 times"),
+        ((instance(B, active="failed"),), (), "none is active"),
+        ((instance(B),), (f"12 11 3 shop-web@{B}.7.service python {A},{B} {B}",), f"process 12 uses {A}"),
+    ],
+)
+def test_what_is_not_seen_running_the_release_is_not_proven(
+    instances: tuple[str, ...], running: tuple[str, ...], why: str
+) -> None:
+    """P3."""
+    kind, facts = found(*instances, running=running)
+    assert why in kind.proof(B, facts).why
+
+
+def test_processes_are_the_same_only_while_the_main_process_lives_on() -> None:
+    """What crashes after its boot is caught by the second look."""
+    kind, then = found(instance(B))
+    assert kind.same(then.answer, found(instance(B))[1].answer)
+    assert not kind.same(then.answer, found(instance(B, restarts=1, main=30))[1].answer)
+    assert not kind.same(then.answer, found()[1].answer)
+
+
+def test_a_server_starts_before_the_rename_and_a_worker_after_it() -> None:
+    """A worker takes real jobs at once."""
+    web, worker = host(settings=SETTINGS).kinds
+    assert [[s.name for s in steps] for steps in (web.before(SWITCH), web.after(SWITCH))] == [["start"], []]
+    assert [[s.name for s in steps] for steps in (worker.before(SWITCH), worker.after(SWITCH))] == [[], ["start"]]
+
+
+def test_taking_back_stops_the_new_instance_and_nothing_else() -> None:
+    """The old one still serves."""
+    step = host(settings=SETTINGS).kinds[0].before(SWITCH)[0]
+    assert step.undo
+    assert (step.undo.template, step.undo.values["process"]["instance"]) == ("systemd/stop", f"{B}.7")  # type: ignore[index]
+
+
+def test_the_release_carries_what_starts_and_stops_it() -> None:
+    """So that a rollback starts a release as it was."""
+    files = host(settings=SETTINGS).kinds[0].files()
+    assert list(files) == [".release/web", ".release/web.stop"]
+    assert files[".release/web"].endswith(b"exec serve it\n")
+
+
+def test_units_that_are_not_as_deploy_toml_wants_them_are_refused() -> None:
+    """Set up once more."""
+    kind = Systemd("web", "shop", SETTINGS.root, SETTINGS.processes["web"], digest="new")  # type: ignore[arg-type]
+    _, facts = found(units="old")
+    assert "`inv setup`" in " ".join(kind.conditions(facts))
+    assert not list(kind.conditions(found(units="new")[1]))
+
+
+def test_the_units_on_the_host_are_hashed_in_the_order_in_which_they_are_made() -> None:
+    """Or a host would never be as it is wanted."""
+    for kind in host(settings=SETTINGS).kinds:
+        assert isinstance(kind, Systemd)
+        assert tuple(units.units(kind, "deploy")) == kind.unit_files
+
+
+def test_a_worker_needs_no_sockets() -> None:
+    """Two units instead of six."""
+    web, worker = host(settings=SETTINGS).kinds
+    assert isinstance(web, Systemd)
+    assert isinstance(worker, Systemd)
+    assert (len(web.unit_files), len(worker.unit_files)) == (6, 2)
