@@ -31,12 +31,11 @@ class Interrupted(ReleaseError):
 
 @dataclass(slots=True)
 class Carriage:
-    """One plan on its way: *send* streams the payload, *local* are the commands of the controller's hooks."""
+    """One plan on its way: *send* streams the payload."""
 
     plan: Plan
     fleet: Fleet
     send: Send
-    local: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
     skips: dict[str, set[str]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
@@ -138,7 +137,7 @@ class Carriage:
         return next(host.facts.live for host in self.fleet.hosts if host.name == name)
 
     def _locally(self, hook: str) -> bool:
-        for command in self.local.get(hook, ()):
+        for command in self.plan.local.get(hook, ()):
             self.fleet.report.say(f"+ {command}", "local")
             if code := subprocess.run(command, shell=True, stdin=subprocess.DEVNULL).returncode:
                 self.failed[""] = ReleaseError(f"local {hook}: `{command}` failed: exit {code}")

@@ -14,7 +14,7 @@ from .processes.kind import Switch
 from .prune import pruning
 from .size import size
 from .surveyed import Surveyed
-from .switching import Author, began, number, rehearse, switch_over
+from .switching import Author, began, local, number, rehearse, switch_over
 
 BLOCK = 4096
 HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of a release
@@ -48,7 +48,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
         _forecast(host, shipment)
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leads=host is hosts[0]) for host in hosts}
-    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment))
+    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), local(hosts[0]))
 
 
 def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
@@ -69,7 +69,7 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
             *rehearse(host, switch),
             *switch_over(host, switch),
         )
-    return Plan("deploy", n, release, hosts[0].facts.live, plan)
+    return Plan("deploy", n, release, hosts[0].facts.live, plan, local=local(hosts[0]))
 
 
 def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads: bool) -> tuple[Step, ...]:

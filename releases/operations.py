@@ -97,9 +97,7 @@ class Operations:
         for note in plan.notes:
             self.report.say(note)
         send = self.shipping.send if self.shipping else _nothing
-        hooks = self.targets[0].config.hooks.local
-        local = {"before_switch": hooks.before_switch, "after_switch": hooks.after_switch}
-        self.end(Carriage(plan, self.fleet, send, local).carry())
+        self.end(Carriage(plan, self.fleet, send).carry())
 
     def end(self, outcome: Outcome) -> None:
         """Say how it ended, and exit with its code."""

@@ -72,6 +72,7 @@ class Plan:
     """Which steps run on which host to make *release* live in place of *previous*.
 
     A plan is carried phase by phase with a barrier between them: no host switches before every host has staged.
+    *local* are the commands of the controller, before and after the switch.
     """
 
     verb: str
@@ -80,6 +81,7 @@ class Plan:
     previous: Release | None
     steps: Mapping[str, tuple[Step, ...]]
     notes: tuple[str, ...] = ()
+    local: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def before(self, name: str, step: Step) -> "Plan":
         """The plan with *step* ahead of each step called *name*; `UsageError` when there is none."""
@@ -122,7 +124,8 @@ class Plan:
         if not any(self.steps.values()):
             return f"{self.verb}: nothing to do"
         head = f"{self.verb} {self.release} (now live: {self.previous or 'nothing'})"
-        return "\n".join([head, *self.notes, *(line for host in self.steps for line in self._lines(host))])
+        local = [f"here, {when}: run `{run}`" for when, runs in self.local.items() for run in runs]
+        return "\n".join([head, *self.notes, *local, *(line for host in self.steps for line in self._lines(host))])
 
     def _lines(self, host: str) -> list[str]:
         width = max((len(step.label) for step in self.steps[host]), default=0)

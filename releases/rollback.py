@@ -7,7 +7,7 @@ from .layout import Release
 from .plan import Plan
 from .processes.kind import Switch
 from .surveyed import Surveyed
-from .switching import Author, began, number, rehearse, switch_over
+from .switching import Author, began, local, number, rehearse, switch_over
 
 
 def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Plan:
@@ -29,7 +29,7 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Pl
             *rehearse(host, switch),
             *switch_over(host, switch),
         )
-    return Plan("rollback", n, target, hosts[0].facts.live, plan)
+    return Plan("rollback", n, target, hosts[0].facts.live, plan, local=local(hosts[0]))
 
 
 def _named(to: str) -> Release:

@@ -45,6 +45,12 @@ def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str
     return steps.begin(host.layout, prefix(event))
 
 
+def local(host: Surveyed) -> Mapping[str, tuple[str, ...]]:
+    """The hooks of the controller; those of the leader's deploy.toml count."""
+    hooks = host.config.hooks.local
+    return {"before_switch": hooks.before_switch, "after_switch": hooks.after_switch}
+
+
 def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
     """Boot every process that can be asked, where no client reaches it."""
     return tuple(step for kind in host.kinds for step in kind.rehearse(switch, host.facts))
