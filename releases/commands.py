@@ -9,8 +9,8 @@ from invoke.exceptions import Exit
 from .recipe import fleet, task
 
 __all__ = [
-    "contract", "demo", "doctor", "exec_", "init", "migrate", "pin", "prune", "ps", "releases", "setup", "shell",
-    "status", "unlock", "unpin", "verify",
+    "contract", "demo", "doctor", "exec_", "init", "migrate", "pin", "probe", "prune", "ps", "releases", "setup",
+    "shell", "status", "unlock", "unpin", "verify",
 ]  # fmt: skip
 
 
@@ -156,9 +156,17 @@ def init(c: Any) -> None:
         print(line)
 
 
-@task
-def demo(c: Any) -> None:
+@task(positional=["url"], help={"url": "What is asked, ten times a second.", "limit": "Seconds for one answer."})
+def probe(c: Any, url: str, limit: float = 0.1) -> None:
+    """Ask a URL until Ctrl-C: UP, DOWN or UP AND CHANGED, then the figures."""
+    from . import probing
+
+    probing.show(url, limit_s=limit)
+
+
+@task(help={"keep": "Leave the project and the host behind, to look at."})
+def demo(c: Any, keep: bool = False) -> None:
     """Show it all on this machine: deploys under load, a refused release, a rollback."""
     from .demo import main
 
-    raise Exit(code=main(sys.stdout))
+    raise Exit(code=main(sys.stdout, keep=keep))
