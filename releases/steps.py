@@ -204,10 +204,13 @@ def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: An
 def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:
     then = Answer(tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then.")))
     now = Answer(tuple((k, v) for k, v in answer if not k.startswith("then.")))
+    if not (verdict := proven(config, release, kinds, then)):
+        return verdict
     for kind in kinds:
         if not kind.same(then, now):
-            return Verdict(f"{kind.name}: processes that were proven are gone")
-    return proven(config, release, kinds, then) and proven(config, release, kinds, now)
+            # Not asked again: processes that keep dying would pass as soon as none of them dies during the pause.
+            return Verdict(f"{kind.name}: processes that were proven died within the pause", final=True)
+    return proven(config, release, kinds, now)
 
 
 def _asked(config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: float) -> Mapping[str, object]:

@@ -30,7 +30,8 @@ def steps(migrations: Migrations, switch: Switch, *, initial: bool) -> tuple[Ste
     *initial*: no code is live that could be broken, so contract migrations run, too.
     """
     asks = "which migrations are pending? (the staged release answers; printed before any runs)"
-    runs = f"run `{migrations.expand}`" + (f" and `{migrations.contract}`, nothing being live" if initial else "")
+    both = initial and migrations.contract
+    runs = f"run `{migrations.expand}`" + (f" and `{migrations.contract}`, nothing being live" if both else "")
     values = _values(migrations, switch) | {"initial": initial}
     return (
         Step(
