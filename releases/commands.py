@@ -83,7 +83,7 @@ def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> Non
 
 
 @task(positional=["release"])
-def verify(c: Any, release: str = "", host: str = "", json: bool = False) -> None:
+def verify(c: Any, release: str | None = None, host: str = "", json: bool = False) -> None:
     """Compare a release (the live one) with its manifest, byte for byte."""
     from . import housekeeping
 

@@ -62,3 +62,13 @@ def test_a_deploy_uses_one_connection_and_at_most_eight_channels(app: App, sshd:
     app.deploy("v2")
     assert sshd.connections() - connections == 1
     assert sshd.sessions() - sessions <= 8
+
+
+def test_verify_compares_the_live_release_or_one_by_name(app: App) -> None:
+    """And says what differs, with exit 10."""
+    app.deploy("v1")
+    (name,) = app.releases
+    assert app.run("verify").code == app.run("verify", name).code == 0
+    (app.root / "releases" / name / "version").chmod(0o755)
+    found = app.run("verify", name)
+    assert (found.code, "version has another mode" in found.err) == (10, True)
