@@ -82,8 +82,8 @@ def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> Non
         housekeeping.unlock(hosts.fleet, hosts.survey(), yes=yes)
 
 
-@task(positional=["release"])
-def verify(c: Any, release: str | None = None, host: str = "", json: bool = False) -> None:
+@task
+def verify(c: Any, release: str = "", host: str = "", json: bool = False) -> None:
     """Compare a release (the live one) with its manifest, byte for byte."""
     from . import housekeeping
 

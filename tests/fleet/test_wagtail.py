@@ -129,7 +129,7 @@ def test_no_secret_of_the_host_is_seen_by_the_deployer(site: Site) -> None:
 def test_every_release_is_still_what_was_built(site: Site) -> None:
     """Whatever `prepare` did in any of them."""
     for row in site.run("releases", "--json").events[0]["releases"]:
-        checked = site.run("verify", row["release"])
+        checked = site.run("verify", "--release", row["release"])
         assert checked.code == 0, checked.err
 
 

@@ -68,7 +68,7 @@ def test_verify_compares_the_live_release_or_one_by_name(app: App) -> None:
     """And says what differs, with exit 10."""
     app.deploy("v1")
     (name,) = app.releases
-    assert app.run("verify").code == app.run("verify", name).code == 0
+    assert app.run("verify").code == app.run("verify", "--release", name).code == 0
     (app.root / "releases" / name / "version").chmod(0o755)
-    found = app.run("verify", name)
+    found = app.run("verify", "--release", name)
     assert (found.code, "version has another mode" in found.err) == (10, True)
