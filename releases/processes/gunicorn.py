@@ -1,8 +1,10 @@
 """gunicorn: a master that runs already is reloaded in place with HUP; docs/zero-downtime.md says what that can do."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from .. import config
@@ -24,9 +26,11 @@ OURS = (
     "--log-file",
     "--error-logfile",
     "--access-logfile",
+    "--control-socket",
 )
 WRITTEN = ("-p", "--pid", "--log-file", "--error-logfile", "--access-logfile")
 FLAGS = ("-D", "--daemon", "--reload")
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,10 @@ class Gunicorn:
         if not s.health:
             return ()
         words = list(facts.answer.all(f"{self.name}.word")) or started(s.start, self.root)
-        command = rehearsed(words, self.root, switch.release)
+        where = f"cd {shlex.quote(str(self.root))} && " if s.start else ""  # as `start` does
+        # A pidfile that its configuration names, and the default control socket, belong to the running master.
+        private = 'exec env XDG_RUNTIME_DIR="${SOCKET%/*}"'
+        command = f'{where}{private} {rehearsed(words, self.root, switch.release)} --pid "$SOCKET.pid"'
         says = f"boot gunicorn from it with one worker on a private socket, ask {s.health.url}, stop it"
         return (rehearsal(switch, self.name, values, command, says, limit),)
 
@@ -179,16 +186,17 @@ def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[st
 def rehearsed(words: list[str], root: PurePosixPath, release: Release) -> str:
     """The command line of the running master, changed so that it boots *release* on ``$SOCKET`` with one worker."""
     directory = f"{root}/releases/{release}"
+    variables = list(takewhile(ASSIGNMENT.match, words))
     kept = [
         word.replace(f"{root}/current", directory)
         if word.startswith(f"{root}/current")
         else (f"{directory}{word.removeprefix('current')}" if word.startswith("current/") else word)
-        for word in _without_ours(words)
+        for word in _without_ours(words[len(variables) :])
     ]
     ours = ["--workers", "1", "--chdir", directory]
     program = 2 if len(kept) > 1 and (kept[1] == "-m" or kept[1].endswith("gunicorn")) else 1
     program += kept[1:2] == ["-m"]
-    return f'{shlex.join(kept[:program])} --bind "unix:$SOCKET" {shlex.join([*ours, *kept[program:]])}'
+    return f'{shlex.join([*variables, *kept[:program]])} --bind "unix:$SOCKET" {shlex.join([*ours, *kept[program:]])}'
 
 
 def started(command: str, root: PurePosixPath) -> list[str]:
@@ -198,7 +206,9 @@ def started(command: str, root: PurePosixPath) -> list[str]:
     ['current/.venv/bin/python', 'current/.venv/bin/gunicorn', '--chdir', '/a/current']
     """
     words = [word.replace("${PWD}", str(root)).replace("$PWD", str(root)) for word in _words(command)]
-    return words[1:] if words[:1] == ["exec"] else words
+    while words[:1] in (["exec"], ["env"]):
+        words = words[1:]
+    return words
 
 
 def _without_ours(words: list[str]) -> Iterable[str]:
