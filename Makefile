@@ -1,0 +1,33 @@
+# Three commands on a fresh clone; what they install goes into .venv, and is installed again when pyproject.toml changes.
+#
+#   make demo    the whole tool on this machine, without root: deploys under load, refused releases, a rollback
+#   make test    the tests; what this machine lacks for some of them is named, and they are skipped
+#   make check   ruff, mypy and shellcheck
+
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+INSTALL := .venv/bin/python -m pip install -qq --disable-pip-version-check
+
+.PHONY: demo test check
+.DELETE_ON_ERROR:
+
+demo: .venv/demo
+	@.venv/bin/inv demo
+
+test: .venv/test
+	.venv/bin/pytest
+
+check: .venv/test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict
+	shellcheck -s sh -S warning templates/session/*.sh
+	shellcheck .ci/run
+
+.venv/bin/python:
+	$(if $(PYTHON),,$(error Python 3.11 or later is needed; python3 is older or missing))
+	$(PYTHON) -m venv .venv
+
+.venv/%: pyproject.toml | .venv/bin/python
+	$(INSTALL) -e '.[$*]'
+	@touch $@
