@@ -3,9 +3,23 @@
 import sys
 from pathlib import Path
 
+from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from .recipe import TASKS, namespace
+
+
+class _Program(Program):
+    """Ends with 2, as every mistake of the command line does, where invoke ends with 1."""
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            known = f"{self.binary} --list"
+            if error.context and error.context.name:
+                known = f"{self.binary} {error.context.name} --help"
+            raise Exit(f"switchover: {' '.join(str(error).split())}\n  hint: see `{known}`", code=2) from None
 
 
 def main() -> None:
@@ -13,7 +27,9 @@ def main() -> None:
     own = Path.cwd() / "tasks.py"
     sys.path.insert(0, str(Path.cwd()))
     version = _version()
-    program = Program(namespace=namespace(own if own.exists() else TASKS), name="switchover", version=version)
+    program = _Program(
+        namespace=namespace(own if own.exists() else TASKS), name="switchover", binary="switchover", version=version
+    )
     program.run()
 
 

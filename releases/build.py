@@ -70,7 +70,11 @@ def build(
     tree = _top(source.tree, config.build.output)
     entries = shipped(tree, exclusion)
     if not entries:
-        raise Refused(f"nothing to ship: {source.origin} is empty, or all of it is excluded")
+        where = source.origin if config.build.output == "." else f"{config.build.output} of {source.origin}"
+        raise Refused(
+            f"nothing to ship: {where} is empty, or all of it is excluded",
+            hint="[build] output and exclude say what is shipped",
+        )
     manifest = Manifest.of((*entries, *_added(files, {entry.path: entry for entry in entries})))
     return Build(tree, manifest, source.revision, files, source.subject, source.dirty)
 

@@ -147,6 +147,8 @@ class Carriage:
     def _unchanged(self) -> Outcome:
         """Nothing was switched anywhere; the journal says so where the host can be reached."""
         why, hint = self._why()
+        if self.plan.verb == "already_live":
+            hint = hint or "`inv deploy --force` makes a new release of it, and starts what is down"
         found = self._looked(why)
         ran = [
             f"{n}: expand migrations ran: {a.one('expand')}"
@@ -172,7 +174,8 @@ class Carriage:
             return self._live()
         if live or any(code for code in self._codes(found)):
             return Outcome("partial", why=why, hint=hint, hosts=words)
-        return Outcome("reverted", why=why, hint=hint, hosts=words)
+        switched = any(host and _reverted(host.facts, self.plan) for host in found.values())
+        return Outcome("reverted" if switched else "unchanged", why=why, hint=hint, hosts=words)
 
     def _take_back(self, name: str, host: str) -> None:
         report = self.fleet.report

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,19 @@ from .errors import HostKeyRefused, Unreachable
 
 CONNECT_S = 10
 
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs a traceback of what it raises, too
+
 
 class _Strict(paramiko.MissingHostKeyPolicy):
     """Refuse a host that no known_hosts file names (fabric's own policy takes anybody)."""
 
+    def __init__(self, host: str, file: Path) -> None:
+        self.host, self.file = host, file
+
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         raise HostKeyRefused(
-            f"{hostname}: unknown host key, {key.get_name()} {fingerprint(key)}",
-            hint=f"compare the fingerprint, then: {_accepting(hostname)}",
+            f"{self.host}: unknown host key, {key.get_name()} {fingerprint(key)}",
+            hint=f"compare the fingerprint, then: {_accepting(hostname, self.file)}",
         )
 
 
@@ -50,15 +56,23 @@ def connect(target: Target, *, ssh_config: Path | None = None) -> Connection:
     except paramiko.BadHostKeyException as error:
         raise HostKeyRefused(
             f"{host}: the host key has changed: {fingerprint(error.key)}, known is {fingerprint(error.expected_key)}",
-            hint=f"if you know why: ssh-keygen -R '{error.hostname}', then {_accepting(error.hostname)}",
+            hint=f"if you know why: {_replacing(connection)}",
         ) from error
     except paramiko.AuthenticationException as error:
         raise Unreachable(
-            f"{host}: {connection.user} may not log in: {error}",
-            hint=f"does `ssh {target.address}` let you in? we use the same keys, agent and ~/.ssh/config",
+            f"{host}: {connection.user} may not log in: {str(error).rstrip('.')}",
+            hint=f"does `{target.ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise Unreachable(f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}") from error
+        if "No authentication methods" in str(error):
+            raise Unreachable(
+                f"{host}: {connection.user} may not log in: there is no key to try",
+                hint=f"does `{target.ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
+            ) from error
+        raise Unreachable(
+            f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}",
+            hint=f"is it up? `{target.ssh}` shows more",
+        ) from error
     return connection
 
 
@@ -72,10 +86,13 @@ def _fabric(target: Target, ssh_config: Path | None) -> Connection:
         config=FabricConfig(**options),
         connect_timeout=CONNECT_S,
     )
-    connection.client.set_missing_host_key_policy(_Strict())
-    for known in _known_hosts(connection):
+    known_hosts = _known_hosts(connection)
+    connection.client.set_missing_host_key_policy(_Strict(target.name, known_hosts[0]))
+    for known in known_hosts:
         if known.exists():
             connection.client.load_system_host_keys(str(known))
+    if keys := connection.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
+        connection.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
     connection.connect_kwargs.setdefault("banner_timeout", CONNECT_S)
     connection.connect_kwargs.setdefault("auth_timeout", CONNECT_S * 2)
     if connection.ssh_config.get("identitiesonly", "no") == "yes":
@@ -118,12 +135,25 @@ def _socket(host: str, port: int) -> socket.socket:
     return opened
 
 
-def _accepting(hostname: str) -> str:
+def _accepting(hostname: str, file: Path) -> str:
     name, _, port = hostname.removeprefix("[").partition("]:")
-    return f"ssh-keyscan {f'-p {port} ' if port else ''}{name} >> ~/.ssh/known_hosts"
+    return f"ssh-keyscan {f'-p {port} ' if port else ''}{name} >> {_short(file)}"
+
+
+def _replacing(connection: Connection) -> str:
+    name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+    file = next((f for f in _known_hosts(connection) if f.exists()), Path("~/.ssh/known_hosts"))
+    return f"ssh-keygen -R '{name}' -f {_short(file)} && {_accepting(name, file)}"
+
+
+def _short(file: Path) -> str:
+    return f"~/{file.relative_to(Path.home())}" if file.is_relative_to(Path.home()) else str(file)
 
 
 def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError) or "timed out" in str(error):
+    said = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    if isinstance(error, TimeoutError) or "timed out" in said or said == "No existing session":  # what paramiko says
         return f"no answer within {CONNECT_S} s"
-    return " ".join(str(error).split()) or "the connection was closed"
+    if "protocol banner" in said:
+        return "it was closed before a greeting of SSH came"
+    return said or "the connection was closed"

@@ -12,10 +12,10 @@ from .config import Target
 from .errors import Refused, ReleaseError, StepFailed, UsageError
 from .facts import Facts
 from .fleet import Fleet
+from .holder import Holder
 from .layout import Release
 from .outcome import Outcome
 from .plan import Step
-from .session import Holder
 from .setup import setup as setting_up
 from .surveyed import Surveyed
 
@@ -125,6 +125,8 @@ def _live(host: Surveyed) -> Release:
 def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
     """Prepare every host, and print what is left for root."""
     for host in hosts:
+        if (problem := host.root_problem()) and host.facts.answer.one("root") == "file":
+            raise problem
         answer = fleet.run(host.name, setting_up(host.config, host.facts))
         needs = answer.all("need")
         for need in needs:
@@ -150,7 +152,8 @@ def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
     if clash:
         fleet.report.answer(clash, problem=clash)
     if found or clash:
-        return Outcome("refused", why=f"{len(found) + bool(clash)} things would bite")
+        count = len(found) + bool(clash)
+        return Outcome("refused", why=f"{count} thing{'s' if count > 1 else ''} would bite")
     return Outcome("done")
 
 

@@ -44,7 +44,7 @@ class Operations:
             )
         chosen = tuple(t for t in targets if t.name not in left)
         if not chosen:
-            raise UsageError("--without leaves no host")
+            raise UsageError("--without leaves no host", hint=f"hosts: {', '.join(t.name for t in targets)}")
         return cls(project, chosen, Report(as_json=as_json), wait_s=seconds(wait))
 
     def __enter__(self) -> "Operations":

@@ -42,9 +42,11 @@ def _named(to: str) -> Release:
 def _common(hosts: tuple[Surveyed, ...]) -> Release:
     """The newest target that every host has."""
     target = hosts[0].facts.target
+    if not target and not hosts[0].facts.live:
+        raise Refused(f"{hosts[0].name}: nothing is live to go back from", hint="`inv deploy` makes a first release")
     if not target:
         raise Refused(
-            f"{hosts[0].name}: there is no proven release before {hosts[0].facts.live or 'the first'}",
+            f"{hosts[0].name}: there is no proven release before {hosts[0].facts.live}",
             hint="`inv releases` lists what is there; `inv rollback --to ID` goes to one by name",
         )
     return target

@@ -5,15 +5,16 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import paramiko
 from fabric import Connection
 
 from .answer import Answer
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
+from .holder import Holder
 from .scripts import quoted, source
+from .targets import by_hand
 
 BEAT_S = 20
 SILENCE_S = 60  # the host gives the session up after this long without a beat
@@ -21,47 +22,10 @@ OPEN_S = 30
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
 # it), no exclamation mark (csh). The program itself follows as the first line on stdin.
+# That line is a comment to any other shell that a profile may have put in the place of the one that was asked.
 BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
 
 Hear = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock, as the host tells it."""
-
-    who: str = "another deploy"
-    place: str = ""
-    since: str = ""
-    ci: str = ""
-    pid: int = 0
-    step: str = ""
-
-    @classmethod
-    def parse(cls, info: str, last: str = "") -> "Holder":
-        """Read lock.info, and from the *last* line of the journal the step it is at."""
-        told, event = _object(info), _object(last)
-        step = str(event.get("step", "")) if event.get("state") == "begin" else ""
-        words = {key: str(told.get(key, "")) for key in ("who", "place", "since", "ci")}
-        return cls(**{k: v for k, v in words.items() if v}, pid=int(str(told.get("pid") or 0)), step=step)
-
-    def __str__(self) -> str:
-        parts = (
-            self.who,
-            f"on {self.place}" if self.place else "",
-            f"since {self.since}" if self.since else "",
-            f"at step {self.step}" if self.step else "",
-            self.ci,
-        )
-        return " ".join(filter(None, parts))
-
-
-def _object(text: str) -> Mapping[str, object]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 class Session:
@@ -80,8 +44,9 @@ class Session:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
-        self._send(b"%s\n" % _line(f'set -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'))
-        self._ready()
+        program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
+        self._send(b"%s\n" % _line(program))
+        self._ready(lock)
         threading.Thread(target=self._beat, name=f"beat {host}", daemon=True).start()
 
     def run(self, name: str, script: str, *, timeout_s: float = 600.0) -> Answer:
@@ -96,7 +61,7 @@ class Session:
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
         if code:
-            raise StepFailed(self.host, name, code, _text(err).splitlines()[-20:])
+            raise self._failed(name, code, _text(err).splitlines())
         return Answer.parse(_text(out))
 
     def send(self, name: str, command: str, directory: str, write: Callable[["Stream"], None]) -> None:
@@ -106,7 +71,7 @@ class Session:
         """
         self._step = name
         channel = self._exec(directory)
-        channel.sendall(_line(f'cd "$1" && exec {command}') + b"\n")
+        channel.sendall(_line(f'#\ncd "$1" && exec {command}') + b"\n")
         stream = Stream(channel, self._lost)
         try:
             write(stream)
@@ -118,7 +83,10 @@ class Session:
         while chunk := self._receive(channel):
             tail = (tail + chunk)[-4000:]
         if code := channel.recv_exit_status():
-            raise (StepFailed(self.host, name, code, _text(tail).splitlines()[-20:]) if code > 0 else self._lost())
+            if code < 0:
+                raise self._lost()
+            said = [line for line in _text(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
+            raise self._failed(name, code, [*said, *[line for line in said if line.endswith(_CAUSES)][-1:]])
         channel.close()
 
     def close(self) -> None:
@@ -145,7 +113,7 @@ class Session:
             raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
         return channel
 
-    def _ready(self) -> None:
+    def _ready(self, lock: str) -> None:
         line = self._until(OPEN_S)
         kind, _, rest = line.partition(" ")
         if kind == "BUSY":
@@ -153,7 +121,8 @@ class Session:
             raise LockHeld(self.host, str(Holder.parse(json.dumps(info), rest[end:].strip())))
         if kind == "FAIL":
             code, _, why = rest.partition(" ")
-            raise Refused(f"{self.host}: {why}", hint=_HINTS.get(code, ""))
+            user, root = self.connection.user, lock.rpartition("/.switchover/")[0]
+            raise Refused(f"{self.host}: {why}", hint=_HINTS.get(code, _space(why)).format(user=user, root=root))
 
     def _until(self, timeout_s: float) -> str:
         """What the bootstrap said of itself, without the random word; a profile's greeting before it is skipped."""
@@ -171,9 +140,12 @@ class Session:
             if not self._more(end):
                 greeting = _text(self._out + self._err).strip().splitlines()
                 said = f": {greeting[-1][:120]}" if greeting else ""
+                late = f" within {timeout_s:g} s" if time.monotonic() >= end else ""
+                ssh = by_hand(self.connection.host, user=self.connection.user, port=self.connection.port)
                 raise Unreachable(
-                    f"{self.host}: /bin/sh did not start{said}",
-                    hint=f"does `ssh {self.host} /bin/sh -c true` work? the login shell or a ForceCommand may prevent it",
+                    f"{self.host}: /bin/sh did not start{late}{said}",
+                    hint=f"does `{ssh} /bin/sh -c true` end at once? the login shell, its profile (an `exec` in"
+                    " ~/.bashrc) or a ForceCommand may prevent it",
                 )
 
     def _end(self, timeout_s: float) -> tuple[bytes, bytes, int]:
@@ -234,6 +206,9 @@ class Session:
             except OutcomeUnknown:
                 return  # whoever runs a step finds out
 
+    def _failed(self, name: str, code: int, said: list[str]) -> StepFailed:
+        return StepFailed(self.host, name, code, said[-20:], hint=_space(" ".join(said)))
+
     def _lost(self, why: str = "") -> OutcomeUnknown:
         self._closed.set()  # no beat any more
         return OutcomeUnknown(self.host, self._step, why or "the connection was closed")
@@ -256,10 +231,19 @@ class Stream:
 
 
 _HINTS = {
-    "66": "`inv setup` prepares a host; where it may not create the root, it prints the command that does",
+    "65": "give another root in deploy.toml",
+    "66": "`inv setup` makes it; where it may not, it prints the command that does",
     "69": "install it there: setsid and flock are in util-linux, timeout is in coreutils",
-    "73": "may the deploy account write there, and is there space left?",
+    "77": "all of it must belong to the deploy account; on the host, once: sudo chown -R {user} {root}",
 }
+
+
+_CAUSES = ("Permission denied", "No space left on device", "Disk quota exceeded", "Read-only file system")
+
+
+def _space(said: str) -> str:
+    full = "No space left on device" in said or "quota exceeded" in said
+    return "`inv prune` removes releases that nothing needs" if full else ""
 
 
 def _line(script: str) -> bytes:

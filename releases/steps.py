@@ -194,11 +194,16 @@ def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: An
         notes.append(verdict.note)
         said = answer.one(f"{kind.name}.health", "200")
         if not said.startswith("2"):
-            return Verdict(f"{kind.name}: {kind.values()['url']} answered {said}")
+            return Verdict(f"{kind.name}: {kind.values()['url']} {_answered(said)}")
     if config.health and not (said := answer.one("health")).startswith("2"):
         redirect = said.startswith("3")
-        return Verdict(f"{config.health.url} answered {said or 'nothing'}, wanted 200", final=redirect)
+        return Verdict(f"{config.health.url} {_answered(said)}", final=redirect)
     return Verdict(note="; ".join(filter(None, notes)))
+
+
+def _answered(said: str) -> str:
+    """A status as what was answered; else why nothing was."""
+    return f"answered {said}, wanted 200" if said[:1].isdigit() else f"did not answer: {said or 'nothing was said'}"
 
 
 def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:

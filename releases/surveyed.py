@@ -1,5 +1,6 @@
 """One host of a deploy, with what is wanted of it and what was found there."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Surveyed:
 
     def _making_root(self) -> str:
         user = self.facts.answer.one("user") or "deploy"
-        return f"on the host, once: sudo install -d -o {user} -g {user} {self.config.root}"
+        return f"on the host, once: sudo install -d -o {user} {self.config.root}"
 
     def problems(self) -> Iterator[Refused]:
         """What stands in the way of a switch, the worst first; doctor shows them all."""
@@ -55,7 +56,7 @@ class Surveyed:
             return
         if facts.live_kind == "other":
             yield Refused(
-                f"{self.name}: {self.layout.current} is a directory, not a link",
+                f"{self.name}: {self.layout.current} is not a link, so no rename can replace it",
                 hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
             )
         elif facts.live_text and not facts.live:
@@ -92,8 +93,13 @@ def uploading(path: str, address: str, root: str) -> str:
 
     >>> uploading(".env", "ana@web1:2222", "/srv/shop")
     'scp -P 2222 .env ana@web1:/srv/shop/shared/.env'
+    >>> uploading("conf/app.ini", "web1", "/srv/shop")
+    'ssh web1 mkdir -p /srv/shop/shared/conf && scp conf/app.ini web1:/srv/shop/shared/conf/app.ini'
     """
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdigit()):
         host, port = address, ""
-    return f"scp {f'-P {port} ' if port else ''}{path} {host}:{root}/shared/{path}"
+    file, there = shlex.quote(path), shlex.quote(f"{host}:{root}/shared/{path}")
+    copy = f"scp {f'-P {port} ' if port else ''}{file} {there}"
+    folder = shlex.quote(shlex.quote(f"{root}/shared/{path.rpartition('/')[0]}"))
+    return f"ssh {f'-p {port} ' if port else ''}{host} mkdir -p {folder} && {copy}" if "/" in path else copy

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from .facts import Running
+from .holder import Holder
 from .layout import Release
 from .surveyed import Surveyed
 
@@ -86,15 +87,20 @@ def status(host: Surveyed) -> Row:
     unfinished, outcome = facts.history.unfinished, facts.history.outcome
     notes = [
         host.root_problem() and str(host.root_problem()),
-        f"locked by {facts.holder}" if facts.locked else "",
+        f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
         f"deploy {unfinished['deploy']} of {unfinished.get('release')} has not ended" if unfinished else "",
         ""
         if unfinished or outcome.get("event") != "failed"
         else f"deploy {outcome['deploy']} failed: {outcome.get('why')}",
         "" if unfinished or outcome.get("event") != "reverted" else f"deploy {outcome['deploy']} was taken back",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",
-        f"{facts.live_text} is missing on disk" if facts.live_kind == "broken" else "",
-        "current is no link" if facts.live_kind == "other" else "",
+        f"{facts.live_text} is missing on disk: `inv deploy` or `inv rollback` replaces it"
+        if facts.live and facts.live_kind == "broken"
+        else "",
+        f"current points to {facts.live_text}, which is none of our releases"
+        if facts.live_text and not facts.live
+        else "",
+        "current is not a link" if facts.live_kind == "other" else "",
     ]
     return {
         "host": host.name,

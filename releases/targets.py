@@ -45,6 +45,15 @@ def named(hostname: str, port: int | None) -> str:
     return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
 
 
+def by_hand(hostname: str, *, user: str = "", port: int | None = None) -> str:
+    """Write how a person logs in with ssh, which takes no port after the name.
+
+    >>> by_hand("web1", user="ana", port=2222), by_hand("web1")
+    ('ssh -p 2222 ana@web1', 'ssh web1')
+    """
+    return " ".join(("ssh", *(("-p", str(port)) if port else ()), f"{user}@{hostname}" if user else hostname))
+
+
 def repeated(addresses: Iterable[str]) -> tuple[str, ...]:
     """Return the hosts that occur more than once; another user or other capitals make no other host of it."""
     names = [named(*split(address)[1:]).lower() for address in addresses]
@@ -71,6 +80,11 @@ class Target:
     def name(self) -> str:
         """What people see: the host name, with the port when one is given."""
         return named(self.hostname, self.port)
+
+    @property
+    def ssh(self) -> str:
+        """The command with which a person logs in."""
+        return by_hand(self.hostname, user=self.user, port=self.port)
 
     def is_called(self, word: str) -> bool:
         """Whether *word* is its address, with or without the user."""

@@ -96,7 +96,7 @@ def test_the_number_is_one_more_than_any_host_has_seen() -> None:
         ({"root": "missing"}, "/srv/shop does not exist"),
         ({"root": "file"}, "is a file"),
         ({"root": "readonly"}, "deploy may not write in /srv/shop"),
-        ({"live_kind": "other"}, "is a directory, not a link"),
+        ({"live_kind": "other"}, "is not a link"),
         ({"live": "/var/www/old"}, "points to /var/www/old"),
         ({"missing": ".env"}, "shared/.env is missing"),
         ({"tool": ("gzip", "sha256sum")}, "has no tar"),

@@ -28,7 +28,13 @@ def test_the_rollback_target_is_spared_even_with_one_release_to_keep() -> None:
 
 def test_a_release_that_failed_goes_first_and_never_counts() -> None:
     """Or ten failures would delete the last good one."""
-    assert expired(host(D, complete=[C, D, E], journal=JOURNAL, settings=TWO), D) == (E,)
+    failed = f'{{"event":"failed","deploy":5,"release":"{E}"}}'
+    assert expired(host(D, complete=[C, D, E], journal=[*JOURNAL, failed], settings=TWO), D) == (E,)
+
+
+def test_what_the_journal_does_not_know_is_spared() -> None:
+    """P6: who lost a journal must not lose the releases, too."""
+    assert expired(host(D, complete=[A, B, C, D], journal=[live(4, D)], settings=TWO), D) == ()
 
 
 def test_a_bad_release_goes_and_never_counts() -> None:

@@ -12,8 +12,13 @@ done
 if [ -n "$1" ]; then
   private=${1%/*}
   root=${private%/*}
-  [ -d "$root" ] || { echo "FAIL $2 66 $root is no directory"; exit 66; }
-  problem=$({ mkdir -p "$private" && : >>"$1"; } 2>&1) || { echo "FAIL $2 73 $problem"; exit 73; }
+  [ -e "$root" ] || { echo "FAIL $2 66 $root does not exist"; exit 66; }
+  [ -d "$root" ] || { echo "FAIL $2 65 $root is a file, not a directory"; exit 65; }
+  problem=$({ mkdir -p "$private" && : >>"$1"; } 2>&1) || {
+    case $problem in *"ermission denied") code=77 ;; *) code=73 ;; esac
+    echo "FAIL $2 $code $(id -un 2>/dev/null || id -u) cannot write $1: ${problem##*: }"
+    exit $code
+  }
   exec 9>>"$1"
   tries=0
   # Somebody may have asked just now whether it is taken, or busybox's timeout may not have let go of it yet.

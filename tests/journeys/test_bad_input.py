@@ -1,0 +1,147 @@
+"""A mistake in the command line, in deploy.toml or in the project is one line and a hint; nothing is changed."""
+
+import subprocess
+
+import pytest
+
+from tests.app import App
+from tests.refusal import OUTCOMES, refused
+from tests.sshd import Sshd
+
+pytestmark = pytest.mark.journey
+UNKNOWN = "20310504T030201Z-9fceb02c"
+
+
+def git(app: App, *words: str) -> None:
+    """Run git in the project, as somebody."""
+    subprocess.run(("git", "-c", "user.name=ana", "-c", "user.email=ana@example.com", *words), cwd=app.folder, check=True)
+
+
+def test_without_deploy_toml_the_hint_writes_one(app: App) -> None:
+    """And says where it was looked for."""
+    (app.folder / "deploy.toml").unlink()
+    refused(app, "deploy", code=2, says=("deploy.toml", str(app.folder)), hint="`switchover init` writes one")
+
+
+def test_wrong_toml_is_told_with_its_line(app: App) -> None:
+    """Two lines: a deploy.toml can have many mistakes, and all are told."""
+    (app.folder / "deploy.toml").write_text('app = "shop"\nroot = \n')
+    result = refused(app, "deploy", code=2, says=("deploy.toml", "1 mistake"))
+    assert "line 2, column 8" in result.err
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("app", 'app = "shop"', 'app = "$(reboot)"'),
+        ("root", 'root = "', 'root = "/tmp/a b;'),
+        ("hosts.prod.ssh", 'ssh = ["', 'ssh = ["-oProxyCommand=reboot '),
+        ("hosts.prod.ssh", 'ssh = ["', 'ssh = ["a;b@'),
+        ("processes", "[strategy]", '[processes."a; b"]\nkind = "command"\nreload = "true"\nprove = "true"\n[strategy]'),
+    ],
+)
+def test_a_hostile_name_is_refused_at_its_place(app: App, sshd: Sshd, key: str, old: str, new: str) -> None:
+    """Before anybody is asked."""
+    file = app.folder / "deploy.toml"
+    file.write_text(file.read_text().replace(old, new, 1))
+    asked = sshd.connections()
+    result = refused(app, "deploy", code=2, says=("deploy.toml", "1 mistake"))
+    assert key in result.err
+    assert "expected" in result.err
+    assert sshd.connections() == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        (("deploy", "--host", "prdo"), "no such host: 'prdo'", 'did you mean "prod"?'),
+        (("deploy", "--without", "web9"), "--without web9: no such host", "hosts: 127.0.0.1:"),
+        (("deploy", "--wait", "soon"), "--wait soon: not a time", "10m"),
+        (("deploy", "--release", "junk"), "'junk' is not the name of a release", "`inv releases`"),
+        (("rollback", "--to", "junk"), "'junk' is not the name of a release", "`inv releases`"),
+        (("pin", "junk"), "'junk' is not the name of a release", "`inv releases`"),
+        (("deploy", "--frobnicate"), "--frobnicate", "switchover deploy --help"),
+        (("frobnicate",), "frobnicate", "switchover --list"),
+        (("pin",), "release", "switchover pin --help"),
+    ],
+)
+def test_a_mistake_of_the_command_line_ends_with_2(app: App, words: tuple[str, ...], says: str, hint: str) -> None:
+    """Whoever finds it."""
+    refused(app, *words, code=2, says=(says,), hint=hint)
+
+
+def test_who_leaves_out_every_host_is_told_so(app: App) -> None:
+    """And which there are."""
+    host = app.address.partition("@")[2]
+    refused(app, "deploy", "--without", host, code=2, says=("--without leaves no host",), hint=host)
+
+
+@pytest.mark.parametrize("words", [("deploy", "--release"), ("rollback", "--to")])
+def test_a_release_that_is_not_there_is_named(app: App, words: tuple[str, ...]) -> None:
+    """With the host that lacks it."""
+    refused(app, *words, UNKNOWN, says=("127.0.0.1:", f"no complete release {UNKNOWN}"), hint="`inv releases`")
+
+
+def test_a_rollback_needs_something_to_go_back_to(app: App) -> None:
+    """Before the first deploy, and after it."""
+    refused(app, "rollback", says=("127.0.0.1:", "nothing is live"), hint="`inv deploy`")
+    app.deploy("v1")
+    refused(app, "rollback", says=("127.0.0.1:", "no proven release before"), hint="`inv releases`")
+
+
+def test_a_project_without_git_is_told_what_else_there_is(app: App) -> None:
+    """And one without commits."""
+    app.configure(build='source = "git"')
+    refused(app, "deploy", says=(str(app.folder), "is not a git repository"), hint='`[build] source = "folder"`')
+    git(app, "init", "-q")
+    refused(app, "deploy", says=(str(app.folder), "has no commits"), hint="commit something")
+
+
+def test_a_revision_that_does_not_exist_is_named_with_its_neighbour(app: App) -> None:
+    """What begins with a dash is a revision, too, and none of git's options."""
+    app.configure(build='source = "git"')
+    git(app, "init", "-q", "-b", "main")
+    git(app, "add", "-A")
+    git(app, "commit", "-qm", "one")
+    refused(app, "deploy", "--revision", "mian", says=("no such revision: mian",), hint="did you mean `main`?")
+    refused(app, "deploy", "--revision=--all", says=("no such revision: --all",), hint="`git fetch`")
+
+
+def test_an_empty_build_is_never_shipped(app: App, sshd: Sshd) -> None:
+    """Or it would delete the site."""
+    asked = sshd.connections()
+    refused(app, "deploy", says=("nothing to ship", str(app.folder)), hint="[build] output")
+    app.configure(build='source = "folder"\noutput = "dist"')
+    refused(app, "deploy", says=("no such directory: 'dist'",), hint="does the build command make it?")
+    (app.folder / "dist").mkdir()
+    refused(app, "deploy", says=("nothing to ship", "dist"), hint="[build] output")
+    assert sshd.connections() == asked
+
+
+@pytest.mark.parametrize("stage", ["build", "test"])
+def test_a_build_or_test_that_fails_sends_nothing(app: App, sshd: Sshd, stage: str) -> None:
+    """Its output is seen, its last line is the reason."""
+    key = {"build": "command", "test": "test"}[stage]
+    app.configure(build=f'source = "folder"\n{key} = "echo first; echo the reason >&2; exit 3"')
+    app.write("v1")
+    asked = sshd.connections()
+    result = refused(app, "deploy", says=(f"{stage}: `echo first", "exit 3: the reason"))
+    assert "build: first\n" in result.err
+    assert sshd.connections() == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("deploy", "--wait", "soon"), 2),
+        (("deploy", "--release", UNKNOWN), 10),
+        (("rollback",), 10),
+    ],
+)
+def test_json_ends_with_an_outcome_for_mistakes_too(app: App, words: tuple[str, ...], code: int) -> None:
+    """Whoever reads it needs no exit code."""
+    result = app.run(*words, "--json")
+    assert (result.code, result.err) == (code, "")
+    assert [event["event"] for event in result.events[-2:]] == ["error", "outcome"]
+    last = result.events[-1]
+    assert (last["outcome"], last["exit"]) == (OUTCOMES[code], code)
