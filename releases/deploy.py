@@ -104,7 +104,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
         steps.check(layout, release, shipment.manifest.digest, copies=bool(prepare.commands)),
         *linked,
         *prepared,
-        steps.seal(layout, release),
+        steps.seal(layout, release, again=bool(prepare.commands)),
     )
 
 

@@ -43,7 +43,9 @@ class Shipping:
         host = next(host for host in self.fleet.hosts if host.name == name)
         base = host.facts.newest if name in self.shipment.bases else None
         if base and staged.one("damaged"):
-            self.fleet.report.say(f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)", name)
+            self.fleet.report.say(
+                f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)", name
+            )
             base = None
         needed = difference(self.build.manifest, self.shipment.bases[name] if base else None)
         done = 0

@@ -84,10 +84,22 @@ def link(config: Config, release: Release) -> Step:
     return Step("link", values, f"link {paths} from shared/", Phase.STAGE)
 
 
-def seal(layout: Layout, release: Release) -> Step:
-    """Make the release read-only, and write its manifest into place."""
+def seal(layout: Layout, release: Release, *, again: bool) -> Step:
+    """Make the release read-only, and write its manifest into place.
+
+    *again*: commands ran in it since it was checked; what was shipped must still be so, or no rollback could trust it.
+    """
     says = "make it read-only, and complete: the manifest is written last"
-    return Step("seal", {"root": layout.root, "release": release}, says, Phase.STAGE, timeout_s=600)
+    values = {"root": layout.root, "release": release, "again": again}
+    return Step("seal", values, says, Phase.STAGE, judge=_unchanged, timeout_s=600)
+
+
+def _unchanged(answer: Answer) -> Verdict:
+    if found := whole("", answer).why:
+        return Verdict(
+            f"`prepare` changed what was shipped:{found.partition(':')[2]}; do it in [build] instead", final=True
+        )
+    return Verdict()
 
 
 def commands(
