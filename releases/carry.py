@@ -111,7 +111,7 @@ class Carriage:
 
     def _judged(self, name: str, step: Step) -> Verdict:
         """Ask until the judge is content; `StepFailed` when it never is."""
-        end = time.monotonic() + step.timeout_s
+        end = time.monotonic() + step.patience_s
         number = 0 if step.name in UNJOURNALED else self.plan.number
         while True:
             answer = self.answers[name, step.name] = self.fleet.run(name, step, number=number)

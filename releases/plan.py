@@ -46,7 +46,7 @@ class Step:
     """One remote script, one round trip: *template* (the name, if empty) filled with *values*.
 
     *says* is its line in a plan. *undo* takes it back; doing either twice changes nothing. *judge* reads the
-    answer, and the step is asked again until it is content or *timeout_s* is over. *streams*: the payload of
+    answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over. *streams*: the payload of
     the release is sent while it runs.
     """
 
@@ -58,6 +58,7 @@ class Step:
     undo: "Step | None" = None
     judge: Judge | None = field(default=None, compare=False)
     timeout_s: float = 60.0
+    patience_s: float = 0.0
     process: str = ""
     streams: bool = False
 

@@ -65,7 +65,7 @@ def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step
 
 def whole(release: str, answer: Answer) -> Verdict:
     """Nothing differs from the manifest."""
-    differs = [(kind, path) for kind, path in answer if kind in ("changed", "missing", "mode")]
+    differs = [(kind, path) for kind, path in answer if kind in _SAID]
     if not differs:
         return Verdict()
     first = ", ".join(f"{path} {_SAID[kind]}" for kind, path in differs[:3])
@@ -73,7 +73,12 @@ def whole(release: str, answer: Answer) -> Verdict:
     return Verdict(f"{release} is not what was built: {first}{more}", final=True)
 
 
-_SAID = {"changed": "has other bytes", "missing": "is missing", "mode": "has another mode"}
+_SAID = {
+    "changed": "has other bytes",
+    "missing": "is missing",
+    "unreadable": "cannot be read",
+    "mode": "has another mode",
+}
 
 
 def link(config: Config, release: Release) -> Step:
@@ -146,7 +151,7 @@ def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Swi
     """Read from the host which release each process runs, until all run *release* or *wait_s* is over."""
     judge = partial(proven, config, release, kinds)
     says = f"every process runs {release}, {_health(config)}"
-    return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, timeout_s=wait_s)
+    return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, patience_s=wait_s)
 
 
 def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float) -> Step:
@@ -155,7 +160,7 @@ def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: S
     judge = partial(_still_proven, config, release, kinds)
     says = f"the same processes still do after {pause:g} s"
     values = _asked(config, kinds, switch, pause)
-    return Step("settled", values, says, template="prove", judge=judge, timeout_s=wait_s + pause)
+    return Step("settled", values, says, template="prove", judge=judge, timeout_s=60 + pause, patience_s=wait_s)
 
 
 def probe(config: Config, kinds: tuple[Kind, ...], switch: Switch) -> tuple[Step, ...]:
