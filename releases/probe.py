@@ -18,7 +18,6 @@ from itertools import pairwise
 from urllib.parse import SplitResult, urlsplit
 
 EXAMPLES = 3
-LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class Asker:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         line.request(client.method, path, client.body, headers)
         answer = line.getresponse()
-        body = answer.read(LARGEST)
+        body = answer.read()  # all of it: only then is a short one an error
         if answer.status >= 500:
             return "", f"{client.method} {path} answered {answer.status}"
         return _release(answer, body), ""
