@@ -150,7 +150,7 @@ def publish(layout: Layout, release: Release, previous: Release | None) -> Step:
 def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float) -> Step:
     """Read from the host which release each process runs, until all run *release* or *wait_s* is over."""
     judge = partial(proven, config, release, kinds)
-    says = f"every process runs {release}, {_health(config)}"
+    says = _promise(config, kinds, release)
     return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, patience_s=wait_s)
 
 
@@ -158,7 +158,7 @@ def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: S
     """The same once more, after ``settle_s``, with the same processes."""
     pause = config.strategy.settle_s
     judge = partial(_still_proven, config, release, kinds)
-    says = f"the same processes still do after {pause:g} s"
+    says = f"{'the same processes still do' if kinds else 'it still does'} after {pause:g} s"
     values = _asked(config, kinds, switch, pause)
     return Step("settled", values, says, template="prove", judge=judge, timeout_s=60 + pause, patience_s=wait_s)
 
@@ -247,8 +247,11 @@ def _asked(config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: 
     }
 
 
-def _health(config: Config) -> str:
-    return f"and {config.health.url} answers 200" if config.health else "and each health answers"
+def _promise(config: Config, kinds: tuple[Kind, ...], release: Release) -> str:
+    """What a proof sees, in words."""
+    asked = [f"{config.health.url} answers 200"] if config.health else []
+    asked += [f"{kind.name} answers 200" for kind in kinds if kind.values()["url"]]
+    return ", ".join([f"every process runs {release}" if kinds else f"current leads to {release}", *asked])
 
 
 def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> Step:
