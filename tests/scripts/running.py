@@ -114,7 +114,7 @@ class Here:
         return Step(name, {"root": self.root, **values}, "")
 
     def release(self, release: Release, files: Mapping[str, str] | None = None, *, complete: bool = True) -> Path:
-        """Put a release there; a complete one has a manifest of its *files*."""
+        """Put a release there with these *files*; a complete one has a manifest."""
         directory = self.root / "releases" / release.name
         for name, text in (files or {"version": release.name}).items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +122,14 @@ class Here:
         if complete:
             (self.private / "manifests" / f"{release}.gz").write_bytes(manifest(directory).packed())
         return directory
+
+    def complete(self, directory: Path) -> Release:
+        """Name a release after what is in it now, and write its manifest into place."""
+        found = manifest(directory)
+        release = named(found)
+        directory.rename(directory.parent / release.name)
+        (self.private / "manifests" / f"{release}.gz").write_bytes(found.packed())
+        return release
 
     def publish(self, release: Release, previous: Release | None = None) -> None:
         """Make a release live as a deploy does."""
@@ -269,11 +277,18 @@ def manifest(directory: Path) -> Manifest:
     return Manifest.of(_entry(directory, path) for path in directory.rglob("*"))
 
 
-def pack(directory: Path) -> str:
-    """Leave the manifest in a release that has just arrived, as the payload does; returns its digest."""
+def named(found: Manifest) -> Release:
+    """The release that has this manifest."""
+    return Release(f"{A.name[:-8]}{found.digest[:8]}")
+
+
+def arrived(directory: Path) -> tuple[Release, Path, str]:
+    """Make of a directory a release that has just arrived: its name, where it lies, and the digest of its manifest."""
     found = manifest(directory)
+    release = named(found)
+    directory = directory.rename(directory.parent / release.name)
     (directory / ".manifest.gz").write_bytes(gzip.compress(found.text))
-    return found.digest
+    return release, directory, found.digest
 
 
 def _entry(directory: Path, path: Path) -> Entry:

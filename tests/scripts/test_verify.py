@@ -1,0 +1,117 @@
+"""verify: a complete release against its manifest, whatever its files are called."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from releases import steps
+from releases.layout import Release
+from releases.scripts import render
+from tests.scripts.running import HOSTILE, A, Here, Ran
+
+NAMES = (*HOSTILE, "end\n", "tab\t", "%s", "~", "#x", "a=b", "\x01\x7f", os.fsdecode(b"\xff\xfe latin"))
+
+
+def verify(here: Here, release: Release) -> Ran:
+    """Ask about one release."""
+    here.own()
+    ran = here.run(steps.verify(here.layout, release))
+    assert [path.name for path in here.private.glob("verifying*")] == []
+    return ran
+
+
+@pytest.fixture
+def release(account: Here) -> Release:
+    """A release with every name we fear, as a file, a link and a folder."""
+    directory = account.release(A, {"plain": "x"}, complete=False)
+    for name in NAMES:
+        (directory / name).write_bytes(os.fsencode(name))
+        (directory / f"link {name}").symlink_to(name)
+        (directory / f"folder {name}").mkdir()
+        (directory / f"folder {name}" / name).write_text("inside")
+    (directory / "newline").symlink_to("to a\n")
+    (directory / "broken").symlink_to("/nowhere at all")
+    return account.complete(directory)
+
+
+@pytest.fixture
+def directory(account: Here, release: Release) -> Path:
+    """Where it lies."""
+    return account.root / "releases" / release.name
+
+
+def test_a_release_as_it_was_built_is_whole(account: Here, release: Release, directory: Path) -> None:
+    """Newlines, quotes, backslashes, bytes that are no UTF-8; links to nothing; empty folders."""
+    ran = verify(account, release)
+    assert (ran.code, tuple(ran.answer), ran.err) == (0, (), "")
+    assert not list(account.base.rglob("pwned"))
+
+
+def test_each_difference_is_named_once(account: Here, release: Release, directory: Path) -> None:
+    """In the escapes of the manifest, so that one name is one line."""
+    (directory / NAMES[0]).write_text("other")
+    (directory / "a\nb").unlink()
+    (directory / "-rf").chmod(0o755)
+    (directory / "newline").unlink()
+    (directory / "newline").symlink_to("to a")
+    (directory / "link *").unlink()
+    (directory / "link *").write_text("no link")
+    (directory / "folder *" / "*").unlink()
+    (directory / "folder *").rmdir()
+    (directory / "plain").unlink()
+    (directory / "plain").symlink_to("*")
+    assert sorted(verify(account, release).answer) == [
+        ("changed", "it\\0047s\\0040\\0044\\0050touch\\0040pwned\\0051\\0040\\0042b\\0042"),
+        ("changed", "newline"),
+        ("missing", "a\\0012b"),
+        ("missing", "folder\\0040\\0052"),
+        ("missing", "folder\\0040\\0052/\\0052"),
+        ("missing", "link\\0040\\0052"),
+        ("missing", "plain"),
+        ("mode", "-rf"),
+    ]
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_still_compared(account: Here, release: Release, directory: Path) -> None:
+    """One such file must not make all behind it look changed."""
+    (directory / "back\\slash \\n").chmod(0)
+    (directory / "two  words").write_text("other")
+    found = sorted(verify(account, release).answer)
+    assert found == [("changed", "two\\0040\\0040words"), ("unreadable", "back\\0134slash\\0040\\0134n")]
+
+
+def test_a_manifest_that_was_changed_or_cut_is_no_proof(account: Here, release: Release) -> None:
+    """The release is named after it."""
+    packed = account.private / "manifests" / f"{release}.gz"
+    packed.write_bytes(packed.read_bytes()[:-20])
+    assert ("changed", "(its manifest)") in tuple(verify(account, release).answer)
+
+
+def test_a_release_of_nothing_but_folders_and_links_is_whole(account: Here) -> None:
+    """There is no file to hash."""
+    directory = account.release(A, complete=False)
+    (directory / "version").unlink()
+    (directory / "folder").mkdir()
+    (directory / "link").symlink_to("folder")
+    assert tuple(verify(account, account.complete(directory)).answer) == ()
+
+
+@pytest.mark.parametrize("gone", ["manifest", "directory"])
+def test_what_is_not_complete_is_not_verified(account: Here, gone: str) -> None:
+    """66, and why."""
+    directory = account.release(A)
+    if gone == "manifest":
+        (account.private / "manifests" / f"{A}.gz").unlink()
+    else:
+        directory.rename(account.base / "elsewhere")
+    ran = verify(account, A)
+    assert (ran.code, gone in ran.err) == (66, True)
+
+
+def test_two_may_verify_at_once(here: Here) -> None:
+    """`verify` takes no lock, so a deploy may check what it sent at the same time."""
+    release = here.complete(here.release(A, {f"file{i}": str(i) for i in range(300)}, complete=False))
+    script = render(steps.verify(here.layout, release))
+    both = [here.start(here.sh, "-c", script) for _ in range(3)]
+    assert [(process.communicate()[0], process.returncode) for process in both] == [(b"", 0)] * 3
