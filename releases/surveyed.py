@@ -10,6 +10,7 @@ from .facts import Facts
 from .layout import Layout
 from .processes.kind import Kind
 
+NEEDED = ("tar", "gzip", "zcat", "sha256sum", "awk", "xargs")
 ASKERS = ("curl", "python3", "perl")
 
 
@@ -64,7 +65,7 @@ class Surveyed:
                 f"{self.name}: {self.layout.current} points to {facts.live_text}, which is none of our releases",
                 hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
             )
-        for tool in ("tar", "gzip", "sha256sum"):
+        for tool in NEEDED:
             if tool not in facts.tools:
                 yield Refused(f"{self.name}: the host has no {tool}", hint="install it there")
         if self._asks() and not facts.tools & set(ASKERS):

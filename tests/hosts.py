@@ -10,7 +10,7 @@ from releases.facts import Facts
 from releases.layout import Release
 from releases.manifest import FILE, Entry, Manifest
 from releases.processes.kinds import kinds
-from releases.surveyed import Surveyed
+from releases.surveyed import NEEDED, Surveyed
 from releases.switching import Author
 
 A, B, C, D = (Release(f"2026112{i}T000000Z-{i:08x}") for i in range(1, 5))
@@ -51,7 +51,7 @@ def host(
         "uid": "1000",
         "user": "deploy",
         "now": str(int(NOW.timestamp())),
-        "tool": ("curl", "tar", "gzip", "sha256sum", "systemctl"),
+        "tool": ("curl", "systemctl", *NEEDED),
         "release": tuple(map(str, complete)),
         "journal": tuple(line for lines in journal for line in lines.splitlines()),
         **answers,

@@ -99,7 +99,7 @@ def test_the_number_is_one_more_than_any_host_has_seen() -> None:
         ({"live_kind": "other"}, "is not a link"),
         ({"live": "/var/www/old"}, "points to /var/www/old"),
         ({"missing": ".env"}, "shared/.env is missing"),
-        ({"tool": ("gzip", "sha256sum")}, "has no tar"),
+        ({"tool": ("curl",)}, "has no tar"),
         ({"free_kib": "1"}, "are free"),
         ({"free_inodes": "3"}, "inodes are needed"),
     ],
