@@ -155,6 +155,8 @@ class Carriage:
             for (n, s), a in self.answers.items()
             if s == "expand" and a.one("expand")
         ]
+        if self.plan.verb == "already_live":
+            hint = hint or "`inv deploy --force` makes a new release of the same, and starts what is down"
         return Outcome("unchanged", why="; ".join([why, *ran]), hint=hint, hosts=self._words(found))
 
     def _taken_back(self) -> Outcome:

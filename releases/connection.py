@@ -93,7 +93,7 @@ def _fabric(target: Target, ssh_config: Path | None) -> Connection:
             connection.client.load_system_host_keys(str(known))
     if keys := connection.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
         connection.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
-    connection.connect_kwargs.setdefault("banner_timeout", CONNECT_S)
+    connection.connect_kwargs.setdefault("banner_timeout", CONNECT_S * 2)  # that of the whole start ends first
     connection.connect_kwargs.setdefault("auth_timeout", CONNECT_S * 2)
     if connection.ssh_config.get("identitiesonly", "no") == "yes":
         connection.connect_kwargs.update(look_for_keys=False, allow_agent=False)
