@@ -8,8 +8,8 @@ import signal
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -62,6 +62,7 @@ class Here:
     unprivileged: bool = False
     tools: tuple[str, ...] = ()
     started: list[subprocess.Popen[Any]] = field(default_factory=list)
+    heard: list["Heard"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         box = self.base / "bin"
@@ -184,14 +185,17 @@ class Here:
     def end(self) -> None:
         """End everything that was started here."""
         for process in self.started:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.kill()
+            process.wait()
         for pid in self.processes():
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        for heard in self.heard:
+            heard.thread.join(10)
+        for pipe in (pipe for process in self.started for pipe in (process.stdin, process.stdout, process.stderr)):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     @contextmanager
     def session(self, *, lock: bool = True, silence_s: int = 60) -> Iterator["Talk"]:
@@ -217,6 +221,7 @@ class Talk:
         words = " ".join(f"'{word}'" for word in (lock, self.word, str(silence_s)))
         self.process = here.start(here.sh, "-c", f"{mine(BOOT)} {words}")
         self.out, self.err = Heard(self.process.stdout), Heard(self.process.stderr)
+        here.heard += [self.out, self.err]
         runner, main = mine(source("session/runner.sh")), mine(source("session/main.sh"))
         self.send(f'set -- "$@" {quoted(runner)}\n{main}')
         until(lambda: b"\n" in self.out.data, what="a word of the session")
@@ -259,17 +264,13 @@ class Heard:
 
     def __init__(self, pipe: IO[bytes] | None) -> None:
         assert pipe
-        self.data = bytearray()
-        read: Callable[[], bytes] = lambda: os.read(pipe.fileno(), 1 << 16)  # noqa: E731
+        self.data, self.pipe = bytearray(), pipe
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
 
-        def follow() -> None:
-            try:
-                while chunk := read():
-                    self.data.extend(chunk)
-            except (OSError, ValueError):
-                return
-
-        threading.Thread(target=follow, daemon=True).start()
+    def _follow(self) -> None:
+        while chunk := os.read(self.pipe.fileno(), 1 << 16):
+            self.data.extend(chunk)
 
 
 def manifest(directory: Path) -> Manifest:
