@@ -31,6 +31,7 @@ OURS = (
 WRITTEN = ("-p", "--pid", "--log-file", "--error-logfile", "--access-logfile")
 FLAGS = ("-D", "--daemon", "--reload")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+LEADING = re.compile(r"(exec|env)$|[A-Za-z_]\w*=").match
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Gunicorn:
         # A pidfile that its configuration names, and the default control socket, belong to the running master.
         private = 'exec env XDG_RUNTIME_DIR="${SOCKET%/*}"'
         command = f'{where}{private} {rehearsed(words, self.root, switch.release)} --pid "$SOCKET.pid"'
+        values = {**values, "inherits": facts.answer.one(f"{self.name}.master").removeprefix("0")}
         says = f"boot gunicorn from it with one worker on a private socket, ask {s.health.url}, stop it"
         return (rehearsal(switch, self.name, values, command, says, limit),)
 
@@ -206,9 +208,8 @@ def started(command: str, root: PurePosixPath) -> list[str]:
     ['current/.venv/bin/python', 'current/.venv/bin/gunicorn', '--chdir', '/a/current']
     """
     words = [word.replace("${PWD}", str(root)).replace("$PWD", str(root)) for word in _words(command)]
-    while words[:1] in (["exec"], ["env"]):
-        words = words[1:]
-    return words
+    variables = list(takewhile(LEADING, words))
+    return [word for word in variables if "=" in word] + words[len(variables) :]
 
 
 def _without_ours(words: list[str]) -> Iterable[str]:
