@@ -62,7 +62,13 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
     n = number(hosts)
     plan = {}
     for host in hosts:
-        switch = Switch(host.config.root, n, release, host.facts.live, replaced=bool(host.config.prepare.environment))
+        switch = Switch(
+            host.config.root,
+            n,
+            release,
+            host.facts.live,
+            replaced=not host.facts.same_environment(release, host.facts.live),
+        )
         plan[host.name] = (
             began(host, switch, "deploy", author),
             steps.verify(host.layout, release),

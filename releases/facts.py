@@ -94,6 +94,11 @@ class Facts:
         """What a plain rollback goes to."""
         return rollback_target(self.history, self.live, self.complete)
 
+    def same_environment(self, one: Release, other: Release | None) -> bool:
+        """Are the ``environment`` files of two releases the same? Not known means no."""
+        found = dict(line.split(" ", 1) for line in self.answer.all("environment"))
+        return other is not None and found.get(one.name) == found.get(other.name)
+
     @property
     def in_use(self) -> Mapping[Release, tuple[int, ...]]:
         """The processes that use each release."""

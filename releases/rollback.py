@@ -22,7 +22,13 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Pl
     plan = {}
     for host in hosts:
         _check(host, target)
-        switch = Switch(host.config.root, n, target, host.facts.live, replaced=bool(host.config.prepare.environment))
+        switch = Switch(
+            host.config.root,
+            n,
+            target,
+            host.facts.live,
+            replaced=not host.facts.same_environment(target, host.facts.live),
+        )
         plan[host.name] = (
             began(host, switch, "rollback", author),
             steps.verify(host.layout, target),

@@ -18,7 +18,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def survey(config: Config, kinds: Iterable[Kind]) -> Step:
     """Ask a host for all that `Facts` knows."""
-    values = {"root": config.root, "expected": config.shared.files, "processes": [k.values() for k in kinds]}
+    values = {
+        "root": config.root,
+        "expected": config.shared.files,
+        "environment": config.prepare.environment,
+        "processes": [k.values() for k in kinds],
+    }
     return Step("survey", values, "look")
 
 
@@ -30,6 +35,11 @@ def settle(layout: Layout, holder: str) -> Step:
 def begin(layout: Layout, event: str) -> Step:
     """Write the deploy down before it changes anything."""
     return Step("begin", {"root": layout.root, "deploy": event}, "write the deploy into the journal", Phase.STAGE)
+
+
+def end(layout: Layout, event: str, phase: Phase = Phase.AFTER) -> Step:
+    """Write down how it ended, if it did not go live."""
+    return Step("end", {"root": layout.root, "ended": event}, "write its end into the journal", phase)
 
 
 def stage(layout: Layout, release: Release, base: Release | None) -> Step:

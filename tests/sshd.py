@@ -126,7 +126,7 @@ class Sshd:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         wanted = self.port
         for _ in range(20):
-            self.port = wanted or _free_port()
+            self.port = wanted or free_port()
             if self._listens():
                 self._trust(self.port)
                 return self
@@ -224,7 +224,7 @@ def _version() -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
