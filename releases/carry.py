@@ -155,8 +155,6 @@ class Carriage:
             for (n, s), a in self.answers.items()
             if s == "expand" and a.one("expand")
         ]
-        if self.plan.verb == "already_live":
-            hint = hint or "`inv deploy --force` makes a new release of the same, and starts what is down"
         return Outcome("unchanged", why="; ".join([why, *ran]), hint=hint, hosts=self._words(found))
 
     def _taken_back(self) -> Outcome:
@@ -201,7 +199,7 @@ class Carriage:
                     "release": str(self.plan.release),
                     "why": why[:300],
                 }
-                step = Step("end", {"root": host.config.root, "failed": prefix(event)}, "")
+                step = steps.end(host.layout, prefix(event))
                 self.fleet.each([name], lambda n, step=step: self.fleet.run(n, step))  # type: ignore[misc]
         return found
 
