@@ -42,7 +42,8 @@ def spite(app: App, commands: list[str]) -> None:
 def picture(lab: Lab, user: str) -> dict[str, str]:
     """Every file of every release: bytes, mode and time."""
     root = f"/home/deploy/isolated-{user}/releases"
-    script = f'cd {root} && find . -type f -exec sh -c \'for f; do echo "$f $(stat -c %a-%Y "$f") $(sha256sum <"$f")"; done\' - {{}} +'
+    told = 'for f; do echo "$f $(stat -c %a-%Y "$f") $(sha256sum <"$f")"; done'
+    script = f"cd {root} && find . -type f -exec sh -c '{told}' - {{}} +"
     return dict(line.split(" ", 1) for line in lab.host.run(script).stdout.splitlines())
 
 

@@ -19,7 +19,7 @@ SECRET = "not-to-be-seen-anywhere-0123456789abcdefghijklmnop"
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The example, live for the first time."""
     base = tmp_path_factory.mktemp("wagtail")
     found = Site(base / "shop", base / "unused", lab.host.ssh("deploy"), lab.ssh_config, host=lab.host)
@@ -31,7 +31,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     )
     result = found.run("deploy", limit_s=300)
     assert result.code == 0, result.err
-    yield found
+    return found
 
 
 @pytest.fixture
