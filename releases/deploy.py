@@ -22,7 +22,7 @@ HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What is to go live: its manifest and where it comes from; *bases* are the manifests that each host has already."""
+    """What is to go live: its manifest and where it comes from; *bases* are the manifests that hosts have already."""
 
     release: Release
     manifest: Manifest

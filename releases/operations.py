@@ -117,7 +117,8 @@ def author(environ: Mapping[str, str]) -> Author:
     """Who we are: the CI job's user where it says so, else the account."""
     ci = next((environ[key] for key in ("CI_JOB_URL", "BUILD_URL") if environ.get(key)), "")
     if environ.get("GITHUB_RUN_ID"):
-        ci = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}/actions/runs/{environ['GITHUB_RUN_ID']}"
+        where = (environ.get(f"GITHUB_{key}", "") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+        ci = "{}/{}/actions/runs/{}".format(*where)
     who = environ.get("GITLAB_USER_LOGIN") or environ.get("GITHUB_ACTOR") or _account()
     return Author(_plain(who), _plain(socket.gethostname()), _plain(ci))
 

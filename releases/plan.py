@@ -46,8 +46,8 @@ class Step:
     """One remote script, one round trip: *template* (the name, if empty) filled with *values*.
 
     *says* is its line in a plan. *undo* takes it back; doing either twice changes nothing. *judge* reads the
-    answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over. *streams*: the payload of
-    the release is sent while it runs.
+    answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over.
+    *streams*: the payload of the release is sent while it runs.
     """
 
     name: str

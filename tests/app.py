@@ -31,7 +31,7 @@ class Result:
 
 @dataclass
 class App:
-    """A project in *folder* that is deployed to *root* over *address*; ``HOME`` is its own, with a key and known hosts."""
+    """A project in *folder*, deployed to *root* over *address*; ``HOME`` is its own, with a key and known hosts."""
 
     folder: Path
     root: Path

@@ -5,7 +5,7 @@ import pytest
 from releases.deploy import Shipment, deploy, redeploy
 from releases.errors import Refused
 from releases.plan import Phase
-from tests.hosts import A, ANA, B, config, host, live, manifest
+from tests.hosts import ANA, A, B, config, host, live, manifest
 
 NEW = Shipment(B, manifest("a", "b"), "1f0e", "Say hello")
 

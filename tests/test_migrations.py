@@ -7,7 +7,7 @@ from releases.deploy import Shipment, deploy
 from releases.errors import Refused
 from releases.migrating import contract, migrate
 from releases.migrations.command import judge
-from tests.hosts import A, ANA, B, config, host, live, manifest
+from tests.hosts import ANA, A, B, config, host, live, manifest
 
 COMMANDS = {"kind": "command", "pending": "p", "expand": "e", "contract": "c"}
 SETTINGS = config(migrations=COMMANDS, health={"url": "http://127.0.0.1/"})

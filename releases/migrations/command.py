@@ -1,4 +1,4 @@
-"""command: migrations by commands of yours; `pending` prints ``expand NAME`` or ``contract NAME``, one per line, in order."""
+"""command: migrations by commands of yours; `pending` prints ``expand NAME`` or ``contract NAME`` lines, in order."""
 
 import re
 from dataclasses import dataclass

@@ -97,7 +97,8 @@ class Systemd:
         if "systemctl" not in facts.tools:
             yield f'{self.name}: the host has no systemd; kind "gunicorn" or "command" works without'
         elif answer.one("manager") == "absent":
-            yield f"{self.name}: the user manager is not running: sudo loginctl enable-linger {facts.answer.one('user')}"
+            user = facts.answer.one("user")
+            yield f"{self.name}: the user manager is not running: sudo loginctl enable-linger {user}"
         elif self.digest and answer.one("units") != self.digest:
             yield f"{self.name}: its units are missing or not as deploy.toml wants them: `inv setup`"
         elif self.settings.listen and answer.one("socket") not in ("active", ""):
