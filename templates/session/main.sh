@@ -24,7 +24,10 @@ if [ -n "$1" ]; then
   # Somebody may have asked just now whether it is taken, or busybox's timeout may not have let go of it yet.
   until flock -n 9; do
     tries=$((tries + 1))
-    [ $tries -le 8 ] || { echo "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"; exit 75; }
+    [ $tries -le 8 ] || {
+      printf 'BUSY %s %s %s\n' "$2" "$(cat "$1.info" 2>/dev/null)" "$(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"
+      exit 75
+    }
     sleep 0.25
   done
 fi

@@ -27,7 +27,7 @@ from tests.sshd import toolbox
 SHELLS = ("dash", "bash", "busybox")
 A, B, C = (Release(f"2026112{i}T000000Z-{i:08x}") for i in range(1, 4))
 HOSTILE = (
-    "it's $(touch pwned) \"b\"",
+    'it\'s $(touch pwned) "b"',
     "`touch pwned`",
     "two  words",
     "a\nb",
@@ -41,7 +41,7 @@ NOBODY = 65534
 APPLETS = (
     "awk base64 cat chmod cp cut date df du env find grep gzip head id kill ln ls mkdir mv paste readlink rm sed setsid"
     " sh sha256sum sleep sort stat sync tail tar timeout touch tr true uname wc xargs zcat"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Here:
     def __post_init__(self) -> None:
         box = self.base / "bin"
         if self.shell == "busybox":
-            toolbox(box, *APPLETS, busybox=True)
+            toolbox(box, *APPLETS.split(), busybox=True)
             toolbox(box, "flock", *self.tools)
             self.path = str(box)
         else:
@@ -148,7 +148,7 @@ class Here:
         """Start a program as this host's account; it leads a session of its own, and ends with the test."""
         environment = {"PATH": path or self.path, "HOME": str(self.base), "LC_ALL": "C", **more}
         who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if self.drops else {}
-        process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             words,
             cwd=cwd,
             env=environment,

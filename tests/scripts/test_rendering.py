@@ -52,7 +52,7 @@ LISTS: Mapping[str, Any] = {
     "processes": PROCESSES,
     "process": {key: value for process in PROCESSES for key, value in process.items()},
     "files": ("a.service", "b.socket"),
-    **{name: ("one", "two words") for name in ("commands", "dirs", "releases", "expected", "sockets", "services")},
+    **dict.fromkeys(("commands", "dirs", "releases", "expected", "sockets", "services"), ("one", "two words")),
 }
 SETUP: Mapping[str, Any] = {"files": [{"name": "a.service", "text": "[Unit]\n"}]}
 

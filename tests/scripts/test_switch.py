@@ -3,24 +3,21 @@
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from releases import steps
 from releases.carry import armed
-from releases.plan import Phase, Plan, Step
+from releases.plan import Plan, Step
 from releases.processes.kind import Switch
 from releases.processes.kinds import kinds
 from releases.scripts import render
 from tests.app import until
 from tests.hosts import config
-from tests.scripts.running import A, B, Here, Ran, Talk
-
-UNDONE = "echo undone >>undone"
+from tests.scripts.running import A, B, Here, Talk
+from tests.scripts.switching import UNDONE, arm, events, ok, switched, waiter
 
 
 @pytest.fixture
@@ -30,44 +27,6 @@ def site(here: Here) -> Here:
         here.release(release)
     here.publish(A)
     return here
-
-
-def arm(here: Here, *, finish: str = "touch finished", undo: str = UNDONE, number: int = 7) -> Step:
-    """The arm of a deploy of B, with a step of the team's own that is taken back by *undo*."""
-    switch = Switch(here.layout.root, number, B, A)
-    hook = steps.filled(steps.command("true", undo=f'cd "{here.base}"; {undo}'), switch)
-    after = here.step("commands", what="retire", directory="", commands=[f'cd "{here.base}"; {finish}'], new="", old="")
-    step = steps.arm(switch)
-    plan = Plan("deploy", number, B, A, {"web1": (
-        step, hook, steps.publish(here.layout, B, A), replace(after, phase=Phase.AFTER, process="web")
-    )})  # fmt: skip
-    return armed(plan, "web1", step, switch)
-
-
-def events(here: Here, *names: str) -> list[Mapping[str, Any]]:
-    """What the journal has of these, in order."""
-    every = [json.loads(line) for line in here.journal.splitlines()]
-    return [event for event in every if event["event"] in (names or ("live", "reverted"))]
-
-
-def waiter(here: Here, number: int = 7) -> int:
-    """The process that waits with an arm, once it waits for the lock."""
-    pid = int((here.private / "armed" / str(number) / "pid").read_text())
-    until(lambda: os.path.exists(f"/proc/{pid}/fd/9"), what="the waiting process at the lock")
-    return pid
-
-
-def switched(here: Here, deployer: Talk, **more: Any) -> None:
-    """Arm, and make B live."""
-    for step in (arm(here, **more), steps.publish(here.layout, B, A)):
-        ok(deployer.run(step))
-    assert here.live == f"releases/{B}"
-
-
-def ok(ran: Ran) -> Ran:
-    """It must have ended well."""
-    assert ran.code == 0, ran.err
-    return ran
 
 
 @pytest.fixture
@@ -254,9 +213,9 @@ def test_a_waiting_process_meets_no_stranger_with_its_number(site: Here, deploye
 def test_an_arm_that_fits_many_processes_fits_one_argument(site: Here) -> None:
     """Linux takes 128 KiB at most, and a session runs each script as one."""
     systemd = {"kind": "systemd", "command": "serve", "listen": "127.0.0.1:8000", "health": "/health"}
-    settings = config(root=site.root, processes={f"web-{i}": {**systemd, "listen": f"127.0.0.1:80{i:02}"} for i in range(8)})
+    every = {f"web-{i}": {**systemd, "listen": f"127.0.0.1:80{i:02}"} for i in range(8)}
     switch = Switch(site.layout.root, 7, B, A)
-    found = kinds(settings)
-    every = (*(s for k in found for s in k.before(switch)), *(s for k in found for s in k.finish(switch)))
-    plan = Plan("deploy", 7, B, A, {"web1": (steps.arm(switch), *every)})
+    found = kinds(config(root=site.root, processes=every))
+    run = (*(s for k in found for s in k.before(switch)), *(s for k in found for s in k.finish(switch)))
+    plan = Plan("deploy", 7, B, A, {"web1": (steps.arm(switch), *run)})
     assert len(render(armed(plan, "web1", steps.arm(switch), switch))) < 100_000

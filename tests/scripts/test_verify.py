@@ -73,7 +73,7 @@ def test_each_difference_is_named_once(account: Here, release: Release, director
     ]
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_still_compared(account: Here, release: Release, directory: Path) -> None:
+def test_what_cannot_be_read_is_named_once(account: Here, release: Release, directory: Path) -> None:
     """One such file must not make all behind it look changed."""
     (directory / "back\\slash \\n").chmod(0)
     (directory / "two  words").write_text("other")

@@ -1,0 +1,139 @@
+"""prune, pin, unlock, sizes, manifest and the journal: what a host keeps, and what it lets go."""
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from releases import steps
+from releases.history import History
+from releases.manifest import Manifest
+from tests.app import until
+from tests.scripts.running import A, B, C, Here
+from tests.scripts.switching import events, switched, waiter
+
+
+def test_prune_spares_what_is_live_and_what_is_in_use(account: Here) -> None:
+    """P6: whatever the plan said; a real process works in one of them."""
+    for release in (A, B, C):
+        directory = account.release(release, {"a/b": "x"})
+        for path in (directory / "a" / "b", directory / "a", directory):
+            path.chmod(0o555)
+    account.publish(A)
+    account.own()
+    working = account.start("sleep", "60", cwd=account.root / "releases" / B.name / "a")
+    until(lambda: b"sleep" in Path(f"/proc/{working.pid}/cmdline").read_bytes(), what="the process")
+    ran = account.run(steps.prune(account.layout, (A, B, C), '{"event":"pruned"'))
+    assert (ran.code, ran.answer.all("pruned")) == (0, (C.name,))
+    assert ran.err == f"prune: {B} is in use: kept\n"
+    assert sorted(path.name for path in (account.root / "releases").iterdir()) == [A.name, B.name]
+    assert sorted(path.name for path in (account.private / "manifests").iterdir()) == [f"{A}.gz", f"{B}.gz"]
+    event = json.loads(account.journal)
+    assert (event["event"], event["release"]) == ("pruned", C.name)
+    working.kill()
+    working.wait()
+    assert account.run(steps.prune(account.layout, (B,), '{"event":"pruned"')).answer.all("pruned") == (B.name,)
+
+
+def test_the_manifest_goes_before_the_release(account: Here) -> None:
+    """What is half removed is debris, which the next deploy clears."""
+    directory = account.release(B)
+    account.own()
+    # A folder of another account, as a container may leave it: this account cannot remove what is in it.
+    (directory / "theirs" / "deep").mkdir(parents=True)
+    (directory / "theirs").chmod(0o700 if account.drops else 0o500)
+    account.run(steps.prune(account.layout, (B,), '{"event":"pruned"'))
+    assert not (account.private / "manifests" / f"{B}.gz").exists()
+    assert not (directory / "version").exists() or not account.drops
+
+
+def test_pins_are_kept_once_and_taken_out_again(here: Here) -> None:
+    """The others stay."""
+    for release, pinned in ((A, True), (B, True), (A, True), (B, False), (C, False)):
+        assert here.run(here.step("pin", release=release, pinned=pinned)).code == 0
+    assert (here.private / "pins").read_text() == f"{A}\n"
+
+
+def test_a_manifest_and_sizes_are_told(here: Here) -> None:
+    """For the controller's cache, and for people; nothing of what is not complete."""
+    directory = here.release(A, {"version": "x" * 5000})
+    found = here.run(here.step("manifest", release=A)).answer.one("manifest")
+    assert [entry.path for entry in Manifest.unpacked(base64.b64decode(found)).entries] == ["version"]
+    assert here.run(here.step("manifest", release=B)).answer.one("manifest") == ""
+    assert here.run(here.step("sizes", releases=(A,))).answer.one("size").split()[0] == directory.name
+
+
+@pytest.mark.parametrize("torn", [b'{"event":"li', b"\0\0\0", b'{"event":"live"}\n\0'])
+def test_a_torn_last_line_of_the_journal_is_closed_before_the_next(here: Here, torn: bytes) -> None:
+    """Or the event that follows would be lost with it."""
+    journal = here.private / "journal.jsonl"
+    journal.write_bytes(torn)
+    assert here.run(steps.begin(here.layout, '{"event":"deploy","deploy":8')).code == 0
+    assert journal.read_bytes().startswith(torn + b"\n")
+    events = History.parse(journal.read_text().splitlines()).events
+    assert (events[-1]["deploy"], len(events[-1]["at"])) == (8, 20)
+
+
+def test_every_event_is_seen_to_the_disk(here: Here) -> None:
+    """Of this file where sync can do that, else of all."""
+    box, log = here.base / "synced", here.base / "synced.log"
+    box.mkdir()
+    for answer in ("exit 0", "[ $# = 0 ]"):
+        log.write_text("")
+        (box / "sync").write_text(f'#!{here.sh}\necho "sync $*" >>"{log}"\n{answer}\n')
+        (box / "sync").chmod(0o755)
+        ran = here.run(steps.begin(here.layout, '{"event":"deploy"'), path=f"{box}:{here.path}")
+        assert (ran.code, log.read_text().splitlines()[0]) == (0, f"sync -d {here.private / 'journal.jsonl'}")
+    assert log.read_text().splitlines()[-1] == "sync "
+
+
+def test_a_step_is_journaled_when_it_begins_and_how_it_ends(here: Here) -> None:
+    """With its exit code; the failure itself is not hidden by that."""
+    here.release(A)
+    event = {"event": "step", "deploy": 7, "step": "publish"}
+    assert here.run(steps.publish(here.layout, A, None), event=event).code == 0
+    assert here.run(steps.publish(here.layout, B, None), event=event).code == 66
+    states = [(e["state"], e.get("exit")) for e in map(json.loads, here.journal.splitlines())]
+    assert states == [("begin", None), ("end", 0), ("begin", None), ("end", 66)]
+
+
+def test_unlock_ends_the_session_and_its_step_and_nobody_else(here: Here) -> None:
+    """The process that waits to take the switch back is spared, and does it; so are those who wait for the lock."""
+    for release in (A, B):
+        here.release(release)
+    here.publish(A)
+    with here.session() as deployer:
+        switched(here, deployer)
+        waiting = waiter(here)
+        third = here.start(here.sh, "-c", 'exec 9>>"$1"; flock 9; exec sleep 60', "sh", str(here.private / "lock"))
+        until(lambda: os.path.exists(f"/proc/{third.pid}/fd/9"), what="another who waits")
+        deployer.begin("touch_me=1; sleep 600")
+        until(lambda: _runs("sleep\x00600"), what="the step")
+        assert here.run(here.step("unlock", session=deployer.process.pid)).code == 0
+        until(lambda: not _runs("sleep\x00600"), what="the end of the step")
+        assert deployer.process.wait(10) == -9
+    assert third.poll() is None
+    third.kill()
+    until(lambda: [event["event"] for event in events(here)] == ["reverted"], what="the old release")
+    assert here.live == f"releases/{A}"
+    until(lambda: not os.path.exists(f"/proc/{waiting}/fd/9"), what="the end of the waiting process")
+
+
+@pytest.mark.parametrize("session", [0, 1, "", "-1", "$(touch pwned)", "us"])
+def test_unlock_ends_nobody_who_does_not_hold_the_lock(here: Here, session: object) -> None:
+    """75: the lock.info may be old, or anything."""
+    ran = here.run(here.step("unlock", session=os.getpid() if session == "us" else session))
+    assert (ran.code, "does not hold the lock" in ran.err) == (75, True)
+    assert not list(here.base.rglob("pwned"))
+
+
+def _runs(words: str) -> bool:
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if entry.read_bytes().decode(errors="replace").startswith(words):
+                return True
+        except OSError:
+            continue
+    return False
