@@ -196,6 +196,7 @@ class Carriage:
                 event = {
                     "event": "failed",
                     "deploy": self.plan.number,
+                    "verb": self.plan.verb,
                     "release": str(self.plan.release),
                     "why": why[:300],
                 }

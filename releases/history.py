@@ -63,7 +63,7 @@ class History:
     def unfinished(self) -> Event:
         """The last deploy that was begun and has neither ended nor been taken back; empty when there is none."""
         last = next(iter(reversed(self._of("deploy"))), {})
-        ends = {_number(e) for e in self._of("live", "reverted", "failed")}
+        ends = {_number(e) for e in self._of("live", "reverted", "failed", "done")}
         return last if last and _number(last) not in ends else {}
 
     @property

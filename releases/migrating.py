@@ -6,7 +6,7 @@ from .migrations import command as migrations
 from .plan import Plan
 from .processes.kind import Switch
 from .surveyed import Surveyed
-from .switching import Author, began, number
+from .switching import Author, began, ended, number
 
 
 def migrate(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
@@ -42,7 +42,7 @@ def _plan(hosts: tuple[Surveyed, ...], author: Author, verb: str) -> Plan:
             if verb == "migrate"
             else migrations.contract(settings, switch)
         )
-        plan[host.name] = (began(host, switch, verb, author), *steps)
+        plan[host.name] = (began(host, switch, verb, author), *steps, ended(host, switch, verb))
     return Plan(verb, n, live, live, plan)
 
 

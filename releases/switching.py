@@ -45,6 +45,12 @@ def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str
     return steps.begin(host.layout, prefix(event))
 
 
+def ended(host: Surveyed, switch: Switch, verb: str) -> Step:
+    """Write into the journal that what switches nothing is done."""
+    event = {"event": "done", "deploy": switch.number, "verb": verb, "release": switch.release.name}
+    return steps.end(host.layout, prefix(event), Phase.EXPAND)
+
+
 def local(host: Surveyed) -> Mapping[str, tuple[str, ...]]:
     """The hooks of the controller; those of the leader's deploy.toml count."""
     hooks = host.config.hooks.local

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from .facts import Running
+from .history import Event
 from .holder import Holder
 from .layout import Release
 from .surveyed import Surveyed
@@ -88,11 +89,9 @@ def status(host: Surveyed) -> Row:
     notes = [
         host.root_problem() and str(host.root_problem()),
         f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
-        f"deploy {unfinished['deploy']} of {unfinished.get('release')} has not ended" if unfinished else "",
-        ""
-        if unfinished or outcome.get("event") != "failed"
-        else f"deploy {outcome['deploy']} failed: {outcome.get('why')}",
-        "" if unfinished or outcome.get("event") != "reverted" else f"deploy {outcome['deploy']} was taken back",
+        _unfinished(host),
+        "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
+        "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was taken back",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",
         f"{facts.live_text} is missing on disk: `inv deploy` or `inv rollback` replaces it"
         if facts.live and facts.live_kind == "broken"
@@ -108,6 +107,19 @@ def status(host: Surveyed) -> Row:
         "since": str(facts.history.live_since(facts.live).get("at", "")) if facts.live else "",
         "note": "; ".join(note for note in notes if note),
     }
+
+
+def _unfinished(host: Surveyed) -> str:
+    """A deploy that has not ended is at work while it holds the lock; else it was interrupted, and did not switch."""
+    last = host.facts.history.unfinished
+    if not last:
+        return ""
+    what = f"{_named(last)} of {last.get('release')}"
+    return f"{what} is at work" if host.facts.locked else f"{what} was interrupted"
+
+
+def _named(event: Event) -> str:
+    return f"{event.get('verb', 'deploy')} {event['deploy']}"
 
 
 def age(seconds: int) -> str:
