@@ -111,7 +111,7 @@ def test_what_is_not_complete_is_not_verified(account: Here, gone: str) -> None:
 
 def test_two_may_verify_at_once(here: Here) -> None:
     """`verify` takes no lock, so a deploy may check what it sent at the same time."""
-    release = here.complete(here.release(A, {f"file{i}": str(i) for i in range(300)}, complete=False))
-    script = render(steps.verify(here.layout, release))
-    both = [here.start(here.sh, "-c", script) for _ in range(3)]
-    assert [(process.communicate()[0], process.returncode) for process in both] == [(b"", 0)] * 3
+    one, two = ({f"{name}{i}": f"{name} {i}" for i in range(300)} for name in ("a", "b"))
+    found = [here.complete(here.release(A, files, complete=False)) for files in (one, two)]
+    started = [here.start(here.sh, "-c", render(steps.verify(here.layout, release))) for release in found * 2]
+    assert [(process.communicate()[0], process.returncode) for process in started] == [(b"", 0)] * 4
