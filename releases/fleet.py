@@ -74,6 +74,8 @@ class Fleet:
     def reopen(self, name: str, *, within_s: float) -> Surveyed:
         """A new session with a host whose line dropped; it settles what was left. Raises as `open` does."""
         end, pause = time.monotonic() + within_s, 0.5
+        if broken := self.sessions.pop(name, None):
+            broken.close()
         while True:
             try:
                 self._lock(name, connect(self.targets[name]), locked=True, wait_s=max(0.0, end - time.monotonic()))

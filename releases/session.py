@@ -6,6 +6,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import paramiko
 from fabric import Connection
@@ -18,6 +19,8 @@ from .targets import by_hand
 
 BEAT_S = 20
 SILENCE_S = 60  # the host gives the session up after this long without a beat
+PULSE_S = 5  # sshd itself is asked for a sign of life so often,
+SILENT_S = 20  # and the line given up after this long without any
 OPEN_S = 30
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
@@ -41,13 +44,15 @@ class Session:
         self.channels = 0
         self._out = self._err = b""
         self._step = "the start of the session"
+        self._silent, self._alive = "", time.monotonic()
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
         self._send(b"%s\n" % _line(program))
         self._ready(lock)
-        threading.Thread(target=self._beat, name=f"beat {host}", daemon=True).start()
+        for keep in (self._beat, self._pulse):
+            threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
 
     def run(self, name: str, script: str, *, timeout_s: float = 600.0) -> Answer:
         """Run one rendered script and return what it answered; its stderr is heard as it arrives. One round trip.
@@ -72,7 +77,7 @@ class Session:
         self._step = name
         channel = self._exec(directory)
         channel.sendall(_line(f'#\ncd "$1" && exec {command}') + b"\n")
-        stream = Stream(channel, self._lost)
+        stream = Stream(channel, self._lost, self._lives)
         try:
             write(stream)
             channel.shutdown_write()
@@ -89,17 +94,21 @@ class Session:
             raise self._failed(name, code, [*said, *[line for line in said if line.endswith(_CAUSES)][-1:]])
         channel.close()
 
+    @property
+    def lost(self) -> bool:
+        """Whether the line is known to be gone."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """End the session; the lock is free when this returns, unless the line is gone."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        try:
-            self._send(b"bye\n")
-            # not recv(): a daemon may keep stdout open
-            self._channel.status_event.wait(5)
-        except OutcomeUnknown:
-            pass
+        if not self._closed.is_set():
+            self._closed.set()
+            try:
+                self._send(b"bye\n")
+                # not recv(): a daemon may keep stdout open
+                self._channel.status_event.wait(5)
+            except OutcomeUnknown:
+                pass
         self._channel.close()
         self.connection.close()
 
@@ -183,6 +192,7 @@ class Session:
         err = self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b""
         self._out, self._err = self._out + out, self._err + err
         if out or err:
+            self._lives()
             return True
         return not (self._channel.closed or self._channel.eof_received)
 
@@ -206,19 +216,38 @@ class Session:
             except OutcomeUnknown:
                 return  # whoever runs a step finds out
 
+    def _pulse(self) -> None:
+        """Give up a line that is silent: TCP does not tell when what is dead lies behind a jump host."""
+        transport, asked = self.connection.transport, None
+        while not self._closed.wait(PULSE_S):
+            if not asked or not asked.is_alive():
+                if asked:
+                    self._lives()
+                asked = threading.Thread(target=_ask, args=(transport,), name=f"ask {self.host}", daemon=True)
+                asked.start()
+            if time.monotonic() - self._alive > SILENT_S:
+                self._silent = f"not a sign of life for {SILENT_S} s"
+                transport.close()
+
+    def _lives(self) -> None:
+        """Something came from there, or could be sent on, which a queue of our own would not let us see otherwise."""
+        self._alive = time.monotonic()
+
     def _failed(self, name: str, code: int, said: list[str]) -> StepFailed:
         return StepFailed(self.host, name, code, said[-20:], hint=_space(" ".join(said)))
 
     def _lost(self, why: str = "") -> OutcomeUnknown:
         self._closed.set()  # no beat any more
-        return OutcomeUnknown(self.host, self._step, why or "the connection was closed")
+        return OutcomeUnknown(self.host, self._step, self._silent or why or "the connection was closed")
 
 
 class Stream:
     """What a payload is written to; counts the bytes that went over the line."""
 
-    def __init__(self, channel: paramiko.Channel, lost: Callable[[str], OutcomeUnknown]) -> None:
-        self.channel, self.lost, self.count = channel, lost, 0
+    def __init__(
+        self, channel: paramiko.Channel, lost: Callable[[str], OutcomeUnknown], lives: Callable[[], None]
+    ) -> None:
+        self.channel, self.lost, self.lives, self.count = channel, lost, lives, 0
 
     def write(self, data: bytes) -> int:
         """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading."""
@@ -226,8 +255,15 @@ class Stream:
             self.channel.sendall(data)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self.lost(str(error)) from error
+        self.lives()
         self.count += len(data)
         return len(data)
+
+
+def _ask(transport: paramiko.Transport) -> None:
+    """What sshd always answers, be it with a refusal."""
+    with suppress(paramiko.SSHException, EOFError, OSError):
+        transport.global_request("keepalive@openssh.com")
 
 
 _HINTS = {
