@@ -1,11 +1,13 @@
 """A mistake in the command line, in deploy.toml or in the project is one line and a hint; nothing is changed."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
 
 from tests.app import App
-from tests.refusal import OUTCOMES, refused
+from tests.refusal import OUTCOMES, hinted, refused
 from tests.sshd import Sshd
 
 pytestmark = pytest.mark.journey
@@ -14,7 +16,9 @@ UNKNOWN = "20310504T030201Z-9fceb02c"
 
 def git(app: App, *words: str) -> None:
     """Run git in the project, as somebody."""
-    subprocess.run(("git", "-c", "user.name=ana", "-c", "user.email=ana@example.com", *words), cwd=app.folder, check=True)
+    subprocess.run(
+        ("git", "-c", "user.name=ana", "-c", "user.email=ana@example.com", *words), cwd=app.folder, check=True
+    )
 
 
 def test_without_deploy_toml_the_hint_writes_one(app: App) -> None:
@@ -37,7 +41,11 @@ def test_wrong_toml_is_told_with_its_line(app: App) -> None:
         ("root", 'root = "', 'root = "/tmp/a b;'),
         ("hosts.prod.ssh", 'ssh = ["', 'ssh = ["-oProxyCommand=reboot '),
         ("hosts.prod.ssh", 'ssh = ["', 'ssh = ["a;b@'),
-        ("processes", "[strategy]", '[processes."a; b"]\nkind = "command"\nreload = "true"\nprove = "true"\n[strategy]'),
+        (
+            "processes",
+            "[strategy]",
+            '[processes."a; b"]\nkind = "command"\nreload = "true"\nprove = "true"\n[strategy]',
+        ),
     ],
 )
 def test_a_hostile_name_is_refused_at_its_place(app: App, sshd: Sshd, key: str, old: str, new: str) -> None:
@@ -128,6 +136,26 @@ def test_a_build_or_test_that_fails_sends_nothing(app: App, sshd: Sshd, stage: s
     result = refused(app, "deploy", says=(f"{stage}: `echo first", "exit 3: the reason"))
     assert "build: first\n" in result.err
     assert sshd.connections() == asked
+
+
+@pytest.mark.parametrize("path", [".env", "conf/an app.ini"])
+def test_a_shared_file_that_is_missing_is_told_with_the_scp_that_brings_it(app: App, path: str) -> None:
+    """The very command, run as it is printed."""
+    app.configure(f'[shared]\nfiles = ["{path}"]\n')
+    app.write("v1")
+    result = refused(app, "deploy", says=("127.0.0.1:", f"shared/{path} is missing"), hint="upload it: ")
+    (app.folder / path).parent.mkdir(exist_ok=True)
+    (app.folder / path).write_text("SECRET=1")
+    bin = app.home / "bin"
+    bin.mkdir()
+    for tool in ("ssh", "scp"):  # they look for ~/.ssh where the password database says, not in $HOME
+        (bin / tool).write_text(f'#!/bin/sh\nexec {shutil.which(tool)} -F {app.home}/.ssh/config "$@"\n')
+        (bin / tool).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+    command = hinted(result).removeprefix("upload it: ")
+    subprocess.run(command, shell=True, check=True, cwd=app.folder, env=environment)
+    app.deploy("v1")
+    assert (app.root / "current" / path).read_text() == "SECRET=1"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Two deployers at once: one goes live, the other is told who holds the lock, or waits for it."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.app import App, until
+from tests.refusal import OUTCOMES, refused
+
+pytestmark = pytest.mark.journey
+HELD = ("127.0.0.1:", "is locked by ana ", "at step prepare")
+
+
+@pytest.fixture
+def first(app: App) -> Iterator[subprocess.Popen[str]]:
+    """A deploy of v2 by ana, held in its prepare until the file ``go`` lies in the root."""
+    app.deploy("v1")
+    app.configure(f'[prepare]\ncommands = ["until [ -e {app.root}/go ]; do sleep 0.05; done"]\n')
+    app.write("v2")
+    process = app.start("deploy", environment={"GITLAB_USER_LOGIN": "ana"})
+    until(lambda: any(event.get("step") == "prepare" for event in app.journal), what="prepare")
+    yield process
+    (app.root / "go").touch()
+    process.communicate(timeout=60)
+
+
+def test_the_second_is_told_who_holds_the_lock_and_changes_nothing(app: App, first: subprocess.Popen[str]) -> None:
+    """P5: whatever it wanted; ``--wait`` gives up in time, too."""
+    for words in (("deploy",), ("rollback",), ("deploy", "--wait", "1s")):
+        refused(app, *words, code=75, says=HELD, hint="`--wait 10m`")
+    assert "locked by ana on " in app.run("status").out
+    assert '"pid"' not in app.run("status").out
+    assert app.run("plan").code == 0
+    (app.root / "go").touch()
+    _, said = first.communicate(timeout=60)
+    assert (first.returncode, app.live) == (0, "v2"), said
+
+
+def test_json_says_locked(app: App, first: subprocess.Popen[str]) -> None:
+    """With its exit code."""
+    result = app.run("deploy", "--json")
+    last = result.events[-1]
+    assert (result.code, last["event"], last["outcome"], last["exit"]) == (75, "outcome", OUTCOMES[75], 75)
+
+
+def test_who_waits_goes_on_when_the_lock_is_free(app: App, first: subprocess.Popen[str]) -> None:
+    """And deploys what it built before."""
+    app.write("v3")
+    second = app.start("deploy", "--wait", "60s")
+    assert second.stderr
+    assert "waiting: locked by ana" in second.stderr.readline()
+    (app.root / "go").touch()
+    _, said = second.communicate(timeout=60)
+    first.wait(60)
+    assert (first.returncode, second.returncode, app.live) == (0, 0, "v3"), said
