@@ -3,24 +3,21 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from . import steps
+from .aftermath import Aftermath
 from .answer import Answer
-from .errors import OutcomeUnknown, ReleaseError, StepFailed
-from .facts import Facts
+from .arming import armed
+from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
-from .history import prefix
 from .layout import Release
 from .outcome import Outcome
 from .plan import Phase, Plan, Step, Verdict
 from .processes.kind import Switch
-from .scripts import quoted, render
-from .surveyed import Surveyed
 
 AGAIN_S = 0.2
-RECONNECT_S = 75.0
 UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe"})
 Send = Callable[[str, Step, Answer], None]
 
@@ -145,75 +142,22 @@ class Carriage:
         return True
 
     def _unchanged(self) -> Outcome:
-        """Nothing was switched anywhere; the journal says so where the host can be reached."""
-        why, hint = self._why()
-        if self.plan.verb == "already_live":
-            hint = hint or "`inv deploy --force` makes a new release of it, and starts what is down"
-        found = self._looked(why)
-        ran = [
-            f"{n}: expand migrations ran: {a.one('expand')}"
-            for (n, s), a in self.answers.items()
-            if s == "expand" and a.one("expand")
-        ]
-        return Outcome("unchanged", why="; ".join([why, *ran]), hint=hint, hosts=self._words(found))
+        """Nothing was switched; expand migrations that ran are named, since the schema stays wider."""
+        ran = {name: answer.one("expand") for (name, step), answer in self.answers.items() if step == "expand"}
+        return self._aftermath().unchanged(
+            tuple(f"{n}: expand migrations ran: {what}" for n, what in ran.items() if what)
+        )
 
     def _taken_back(self) -> Outcome:
-        """Every host that was switched goes back; what it says of itself is what is reported."""
-        why, hint = self._why()
-        for name, session in self.fleet.sessions.items():
-            if name not in self.failed or not isinstance(self.failed[name], OutcomeUnknown):
-                self._take_back(name, session.host)
-        found = self._looked(why)
-        live = [h for h in found.values() if h and h.facts.live == self.plan.release and _confirmed(h.facts, self.plan)]
-        lost = [name for name, host in found.items() if host is None]
-        words = self._words(found)
-        if lost:
-            return Outcome("unknown", why=why, hint="`inv status` asks the host what is true", hosts=words)
-        if len(live) == len(found):
-            self.failed.clear()
-            return self._live()
-        if live or any(code for code in self._codes(found)):
-            return Outcome("partial", why=why, hint=hint, hosts=words)
-        switched = any(host and _reverted(host.facts, self.plan) for host in found.values())
-        return Outcome("reverted" if switched else "unchanged", why=why, hint=hint, hosts=words)
+        """Unless the hosts say that the switch was confirmed: then what follows is done as well."""
+        outcome = self._aftermath().taken_back()
+        if outcome.name != "live":
+            return outcome
+        self.failed.clear()
+        return self._live()
 
-    def _take_back(self, name: str, host: str) -> None:
-        report = self.fleet.report
-        step = Step("takeback", {"root": self.fleet.targets[name].config.root}, "take the switch back", timeout_s=300)
-        report.began_step(name, step)
-        try:
-            self.fleet.run(name, step, number=self.plan.number)
-        except ReleaseError as error:
-            self.failed[name] = error if isinstance(error, OutcomeUnknown) else self.failed.get(name, error)
-            report.say(str(error))
-
-    def _looked(self, why: str) -> dict[str, Surveyed | None]:
-        """What is true on each host after a failure; None where it cannot be reached."""
-        found: dict[str, Surveyed | None] = {}
-        for name in self.plan.steps:
-            found[name] = self._look(name)
-            if (host := found[name]) and not _confirmed(host.facts, self.plan) and not _reverted(host.facts, self.plan):
-                event = {
-                    "event": "failed",
-                    "deploy": self.plan.number,
-                    "verb": self.plan.verb,
-                    "release": str(self.plan.release),
-                    "why": why[:300],
-                }
-                step = steps.end(host.layout, prefix(event))
-                self.fleet.each([name], lambda n, step=step: self.fleet.run(n, step))  # type: ignore[misc]
-        return found
-
-    def _look(self, name: str) -> Surveyed | None:
-        broken = name not in self.fleet.sessions or isinstance(self.failed.get(name), OutcomeUnknown)
-        try:
-            if not broken:
-                return self.fleet.survey(name)
-            self.fleet.report.say("the line dropped: reconnecting to see what is true", name)
-            return self.fleet.reopen(name, within_s=RECONNECT_S)
-        except ReleaseError as error:
-            self.fleet.report.say(str(error))
-            return None
+    def _aftermath(self) -> Aftermath:
+        return Aftermath(self.plan, self.fleet, self.failed)
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""
@@ -227,54 +171,3 @@ class Carriage:
         if not self._locally("after_switch"):
             self.fleet.report.say(f"warning: {self.failed.pop('')}")
         return Outcome("live")
-
-    def _why(self) -> tuple[str, str]:
-        first = next(iter(self.failed.values()), Interrupted("interrupted"))
-        return str(first), first.hint
-
-    def _words(self, found: Mapping[str, Surveyed | None]) -> dict[str, str]:
-        return {
-            name: f"live: {host.facts.live or 'nothing'}"
-            + (", not taken back whole" if _code(host.facts, self.plan) else "")
-            if host
-            else "cannot be reached; it goes back by itself unless the switch was confirmed"
-            for name, host in found.items()
-        }
-
-    def _codes(self, found: Mapping[str, Surveyed | None]) -> list[int]:
-        return [_code(host.facts, self.plan) for host in found.values() if host]
-
-
-def armed(plan: Plan, name: str, step: Step, switch: Switch) -> Step:
-    """The arm of one host with the scripts that take this plan back, and those that end it."""
-    previous = f"releases/{switch.previous}" if switch.previous else ""
-    event = {"deploy": plan.number, "release": str(plan.release), "verb": plan.verb}
-    waiter = render(Step("waiter", {"root": step.values["root"]}, ""))
-    more = {
-        "previous": previous,
-        "takeback": _sequence(tuple(steps.filled(s, switch) for s in plan.takes_back(name))),
-        "finish": _sequence(plan.finishes(name)),
-        "live": prefix({"event": "live", **event, "previous": str(switch.previous or "")}),
-        "reverted": prefix({"event": "reverted", **event, "to": str(switch.previous or "")}),
-        "waiter": waiter,
-    }
-    return replace(step, values={**step.values, **more})
-
-
-def _sequence(each: tuple[Step, ...]) -> str:
-    """One script that runs all of *each*, the later ones even when an earlier one fails."""
-    lines = [f"sh -c {quoted(render(step))} || code=$?" for step in each]
-    return "\n".join(["code=0", *lines, 'exit "$code"'])
-
-
-def _confirmed(facts: Facts, plan: Plan) -> bool:
-    return any(e["event"] == "live" and e.get("deploy") == plan.number for e in facts.history.events)
-
-
-def _reverted(facts: Facts, plan: Plan) -> bool:
-    return any(e["event"] == "reverted" and e.get("deploy") == plan.number for e in facts.history.events)
-
-
-def _code(facts: Facts, plan: Plan) -> int:
-    found = (e for e in facts.history.events if e["event"] == "reverted" and e.get("deploy") == plan.number)
-    return int(next(found, {}).get("code", 0))

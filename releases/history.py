@@ -71,6 +71,10 @@ class History:
         """The event with which the last deploy ended."""
         return next(iter(reversed(self._of("live", "reverted", "failed"))), {})
 
+    def ended(self, how: str, number: int) -> Event:
+        """The event *how* (live, reverted, failed) of deploy *number*; empty when it did not end so."""
+        return next((e for e in self._of(how) if _number(e) == number), {})
+
     @property
     def migrated(self) -> tuple[Event, ...]:
         """The migrations that ran, and of which phase."""

@@ -77,8 +77,8 @@ def test_contract_is_refused_while_a_process_runs_older_code() -> None:
 def test_contract_runs_once_nothing_needs_the_old_schema() -> None:
     """And migrate runs what is pending now."""
     found = host(B, complete=[A, B], journal=[live(1, A), live(2, B)], settings=SETTINGS)
-    assert names(contract((found,), ANA)) == ["begin", "contract"]
-    assert names(migrate((found,), ANA)) == ["begin", "pending", "expand"]
+    assert names(contract((found,), ANA)) == ["begin", "contract", "end"]
+    assert names(migrate((found,), ANA)) == ["begin", "pending", "expand", "end"]
 
 
 def test_without_migrations_there_is_nothing_to_contract() -> None:
