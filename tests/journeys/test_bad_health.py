@@ -131,6 +131,7 @@ def end(pid: int) -> None:
 @pytest.mark.parametrize(
     ("holds", "why"),
     [(str(os.getpid()), f"names pid {os.getpid()}"), ("text\n", "holds no pid"), ("-1", "holds no pid")],
+    ids=["stranger", "text", "negative"],
 )
 def test_a_pidfile_that_names_a_stranger_signals_nobody(app: App, pidfile: Path, holds: str, why: str) -> None:
     """Or it would be sent a HUP."""
