@@ -38,15 +38,23 @@ step=
 while line=$(exec 9>&-; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
   case $line in
     '') continue ;;
-    bye) exit 0 ;;
+    bye) break ;;
   esac
   [ -z "$step" ] || wait "$step"
   /bin/sh -c "$4" step "$2" "$line" </dev/null &
   step=$!
 done
 exec 9>&-
-if [ -n "$step" ] && [ "$(cut -d ' ' -f 4 "/proc/$step/stat" 2>/dev/null)" = $$ ]; then
-  kill "$step"
-  sleep 1
-  kill -9 "$step" 2>/dev/null
-fi
+# running: does the runner of the last step still run? Not one that has ended and was not waited for, nor a stranger.
+running() {
+  case $(cut -d ' ' -f 3,4 "/proc/$step/stat" 2>/dev/null) in Z* | '') return 1 ;; *" $$") return 0 ;; esac
+  return 1
+}
+[ -n "$step" ] && running || exit 0
+kill "$step"
+tries=0
+while running && [ $tries -lt 20 ]; do
+  sleep 0.05
+  tries=$((tries + 1))
+done
+! running || kill -9 "$step" 2>/dev/null
