@@ -25,12 +25,20 @@ def test_stage_removes_what_dead_deploys_left(account: Here) -> None:
     (account.root / "releases" / f"{A}.copy" / "half").mkdir(parents=True)
     (account.private / "manifests" / f".{B}.gz").write_text("half")
     (account.private / "armed" / "3.new").mkdir()
-    (account.private / "verifying.4194305").mkdir()
     account.own()
     ran = account.run(steps.stage(account.layout, C, None))
     assert (ran.code, ran.err) == (0, "")
     assert os.listdir(account.root / "releases") == []
     assert [path for path in account.private.rglob("*") if path.name not in ("armed", "confirmed", "manifests")] == []
+
+
+def test_a_session_that_gets_the_lock_removes_the_lists_of_a_check_that_died(here: Here) -> None:
+    """But not those of one that runs: whoever verifies takes no lock."""
+    for pid in (4194305, os.getpid()):
+        (here.private / f"verifying.{pid}").mkdir(parents=True)
+    ran = here.run(steps.settle(here.layout, '{"who":"ana"'))
+    assert (ran.code, ran.err) == (0, "")
+    assert [path.name for path in here.private.glob("verifying.*")] == [f"verifying.{os.getpid()}"]
 
 
 def test_stage_spares_what_is_complete_live_or_a_stranger(here: Here) -> None:
