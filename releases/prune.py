@@ -1,9 +1,11 @@
 """prune: which releases nothing needs any more."""
 
+from dataclasses import replace
+
 from . import steps
 from .history import prefix
 from .layout import Release
-from .plan import Plan, Step
+from .plan import Phase, Plan, Step
 from .surveyed import Surveyed
 
 
@@ -34,5 +36,12 @@ def prune(hosts: tuple[Surveyed, ...]) -> Plan:
     for host in hosts:
         if problem := host.root_problem():
             raise problem
-    plan = {host.name: pruning(host, host.facts.live, host.facts.history.number) for host in hosts}
-    return Plan("prune", 0, hosts[0].facts.live, hosts[0].facts.live, plan)
+    plan = {
+        host.name: tuple(
+            replace(step, phase=Phase.STAGE)  # there is no switch that it could come after
+            for step in pruning(host, host.facts.live, host.facts.history.number)
+        )
+        for host in hosts
+    }
+    notes = () if any(plan.values()) else ("nothing has expired",)
+    return Plan("prune", 0, hosts[0].facts.live, hosts[0].facts.live, plan, notes)

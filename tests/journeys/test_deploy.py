@@ -72,3 +72,16 @@ def test_verify_compares_the_live_release_or_one_by_name(app: App) -> None:
     (app.root / "releases" / name / "version").chmod(0o755)
     found = app.run("verify", "--release", name)
     assert (found.code, "version has another mode" in found.err) == (10, True)
+
+
+def test_prune_removes_what_has_expired_and_says_when_nothing_has(app: App) -> None:
+    """Not only at the end of a deploy."""
+    for version in ("v1", "v2", "v3"):
+        app.deploy(version)
+    assert "nothing has expired" in app.run("prune").err
+    app.configure("[keep]\nreleases = 2\n")
+    gone, *left = app.releases
+    result = app.run("prune")
+    assert (result.code, app.releases) == (0, left), result.err
+    assert f"remove {gone}" in result.err
+    assert app.run("status", "--json").events[0]["hosts"][0]["note"] == ""
