@@ -37,11 +37,15 @@ class Carriage:
     skips: dict[str, set[str]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
+    reached: Phase = Phase.STAGE
 
     def carry(self) -> Outcome:
         """Carry the whole plan; the outcome says what is true, whatever happened on the way."""
         began = time.monotonic()
-        outcome = self._carried()
+        try:
+            outcome = self._carried()
+        except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
+            outcome = self._given_up()
         return replace(outcome, release=str(self.plan.release), seconds=time.monotonic() - began)
 
     def _carried(self) -> Outcome:
@@ -56,9 +60,18 @@ class Carriage:
             return self._taken_back()
         return self._live()
 
+    def _given_up(self) -> Outcome:
+        if self.reached is Phase.AFTER:
+            self.fleet.report.say("warning: interrupted after the switch was confirmed")
+            return Outcome("live")
+        if self.reached < Phase.SWITCH:
+            return Outcome("unchanged", why="interrupted")
+        why = "interrupted before it was known what is true"
+        return Outcome("unknown", why=why, hint="`inv status` asks the host what is true")
+
     def _phase(self, phase: Phase) -> bool:
         """Carry one phase on all its hosts at once; False when one has failed, or somebody pressed Ctrl-C."""
-        names = self.plan.hosts_of(phase)
+        self.reached, names = phase, self.plan.hosts_of(phase)
         worker = threading.Thread(target=self._on_all, args=(phase, names), daemon=True)
         worker.start()
         try:
@@ -161,6 +174,7 @@ class Carriage:
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""
+        self.reached = Phase.AFTER
         for name in self.plan.hosts_of(Phase.AFTER):
             for step in self.plan.steps[name]:
                 if step.phase is Phase.AFTER and not step.process:

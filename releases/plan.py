@@ -10,6 +10,13 @@ from .layout import Release
 
 Values = Mapping[str, object]
 
+# What a plan may lack because of what is there already: a release that was made before has no need to be made, …
+MAKING = frozenset({"stage", "send", "check", "link", "prepare", "seal", "pending", "expand"})
+BY_CHANCE = frozenset({"probe", "verify", "prune"})  # … nothing was live, or nothing has expired
+SWITCHING = frozenset(
+    "begin rehearse before_switch arm start publish reload after_switch prove settled confirm retire finish".split()
+)
+
 
 class Phase(IntEnum):
     """What a failure means: before SWITCH nothing was switched, in it all is taken back, after it nothing is."""
@@ -83,17 +90,21 @@ class Plan:
     steps: Mapping[str, tuple[Step, ...]]
     notes: tuple[str, ...] = ()
     local: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
     def before(self, name: str, step: Step) -> "Plan":
-        """The plan with *step* ahead of each step called *name*; `UsageError` when there is none."""
-        return self._edited(name, lambda found: (replace(step, phase=found.phase), found))
+        """The plan with *step* ahead of each step called *name*; `UsageError` for a name that no plan has.
+
+        Where this plan lacks it, since the release is live or made already, *step* is left out, too.
+        """
+        return self._edited(name, lambda found: (replace(step, phase=found.phase), found), step.name)
 
     def after(self, name: str, step: Step) -> "Plan":
-        """The plan with *step* behind each step called *name*; `UsageError` when there is none."""
-        return self._edited(name, lambda found: (found, replace(step, phase=found.phase)))
+        """The plan with *step* behind each step called *name*, as `before`."""
+        return self._edited(name, lambda found: (found, replace(step, phase=found.phase)), step.name)
 
     def without(self, name: str) -> "Plan":
-        """The plan without the steps called *name*; `UsageError` when there is none."""
+        """The plan without the steps called *name*; `UsageError` for a name that no plan has."""
         return self._edited(name, lambda found: ())
 
     def takes_back(self, host: str) -> tuple[Step, ...]:
@@ -110,8 +121,11 @@ class Plan:
         """The hosts with a step in *phase*, in order."""
         return tuple(host for host, steps in self.steps.items() if any(s.phase is phase for s in steps))
 
-    def _edited(self, name: str, edit: Callable[[Step], Iterable[Step]]) -> "Plan":
+    def _edited(self, name: str, edit: Callable[[Step], Iterable[Step]], own: str = "") -> "Plan":
         if name not in (known := dict.fromkeys(s.name for steps in self.steps.values() for s in steps)):
+            every = MAKING | BY_CHANCE | SWITCHING
+            if name in self.left_out or (name in every and (not own or self._may_lack(name))):
+                return replace(self, left_out=self.left_out | {own})
             raise UsageError(f"the plan has no step {name!r}", hint=f"its steps: {', '.join(known)}")
         return replace(
             self,
@@ -121,10 +135,17 @@ class Plan:
             },
         )
 
+    def _may_lack(self, name: str) -> bool:
+        if self.verb == "already_live" or name in BY_CHANCE:
+            return True
+        return name in MAKING and not any(s.name == "stage" for steps in self.steps.values() for s in steps)
+
     def __str__(self) -> str:
         if not any(self.steps.values()):
             return f"{self.verb}: nothing to do"
         head = f"{self.verb} {self.release} (now live: {self.previous or 'nothing'})"
+        if self.release == self.previous:
+            head = f"{self.verb.replace('_', ' ')} (live: {self.release or 'nothing'})"
         local = [f"here, {when}: run `{run}`" for when, runs in self.local.items() for run in runs]
         return "\n".join([head, *self.notes, *local, *(line for host in self.steps for line in self._lines(host))])
 

@@ -80,8 +80,8 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
             _show(error, as_json=bool(kwargs.get("json")))
             raise Exit(code=error.exit_code) from None
         except KeyboardInterrupt:
-            print("switchover: interrupted, nothing was changed", file=sys.stderr)
-            raise Exit(code=11) from None
+            _show(ReleaseError("interrupted, nothing was changed"), as_json=bool(kwargs.get("json")))
+            raise Exit(code=ReleaseError.exit_code) from None
 
     return guarded
 

@@ -46,6 +46,32 @@ def test_an_unknown_step_is_refused_with_those_there_are() -> None:
     assert caught.value.hint == "its steps: publish"
 
 
+@pytest.mark.parametrize(
+    ("verb", "name", "there"),
+    [
+        ("already_live", "publish", ["prove"]),
+        ("already_live", "seal", ["prove"]),
+        ("deploy", "seal", ["verify", "publish"]),
+        ("rollback", "prepare", ["verify", "publish"]),
+        ("deploy", "prune", ["stage", "publish"]),
+    ],
+)
+def test_a_step_of_the_team_is_left_out_with_the_step_that_is_not_needed_now(
+    verb: str, name: str, there: list[str]
+) -> None:
+    """The same tasks.py deploys, deploys again, deploys by name and goes back."""
+    short = Plan(verb, 1, B, A, {"web1": tuple(map(step, there))})
+    own = short.before(name, steps.command("bin/warm")).after("bin/warm", steps.command("bin/told"))
+    assert names(own.without("prune").without("bin/told")) == there
+
+
+@pytest.mark.parametrize(("there", "name"), [(["stage", "publish"], "prepare"), (["verify", "publish"], "start")])
+def test_a_step_that_the_application_never_has_is_refused(there: list[str], name: str) -> None:
+    """Or the step of the team would never run, and nobody would know."""
+    with pytest.raises(UsageError):
+        Plan("deploy", 1, B, A, {"web1": tuple(map(step, there))}).before(name, steps.command("bin/warm"))
+
+
 def test_taking_back_puts_the_link_back_first_then_what_was_touched_last() -> None:
     """What reloads reads the link."""
     undone = plan(
@@ -71,3 +97,9 @@ def test_a_plan_reads_as_one_line_per_step() -> None:
         "web1",
         "  publish  current -> releases/x",
     ]
+
+
+def test_a_plan_that_switches_nothing_says_what_is_live() -> None:
+    """In words."""
+    assert str(Plan("already_live", 0, B, B, {"web1": (step("prove"),)})).startswith(f"already live (live: {B})\n")
+    assert str(Plan("prune", 0, B, B, {"web1": (step("prune"),)})).startswith(f"prune (live: {B})\n")

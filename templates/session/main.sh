@@ -34,8 +34,9 @@ fi
 echo "READY $2"
 echo "READY $2" >&2
 step=
-# The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock.
-while line=$(exec 9>&-; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
+# The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock. It keeps
+# none of our streams: when we are killed, their end tells the controller.
+while line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
   case $line in
     '') continue ;;
     bye) break ;;
