@@ -80,6 +80,7 @@ def test_a_team_edits_the_plan_in_one_line_of_its_tasks_py(app: App, edit: str, 
     told = app.root / "shared" / "told"
     assert ("echo" in (first, second)) is told.exists()
     assert not told.exists() or [e["step"] for e in app.journal if e.get("step") == "echo"] == ["echo", "echo"]
+    assert app.run("deploy").code == 0, "what is live already has no step to put it before"
 
 
 @pytest.mark.journey
