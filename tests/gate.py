@@ -1,0 +1,97 @@
+"""Stops a deploy where a test wants it: every step waits on the host to be let in, and any tool it calls can be blocked.
+
+The host's PATH leads to a wrapper of every tool, so that the product needs no hook for tests.
+"""
+
+import os
+import select
+import time
+from pathlib import Path
+
+SHELL = """#!/bin/sh
+state={state} tool=${{0##*/}} arrives=
+case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; esac
+if [ -n "$arrives" ] && [ -e "$state/closed" ]; then
+  echo "step $$" >"$state/told"
+  read -r _ <"$state/go"
+elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
+  n=1
+  set -C
+  until {{ echo "$tool" >"$state/call.$n"; }} 2>/dev/null; do n=$((n + 1)); done
+  set +C
+  read -r last <"$state/counting"
+  if [ "$n" = "$last" ]; then
+    echo "call $$" >"$state/told"
+    read -r _ <"$state/go"
+  fi
+fi
+for directory in /usr/local/bin /usr/bin /bin /usr/sbin /sbin; do
+  [ ! -x "$directory/$tool" ] || exec "$directory/$tool" "$@"
+done
+"""
+
+
+class Gate:
+    """Wrappers in *home*/bin, to be the PATH of the host; open until `close`."""
+
+    def __init__(self, home: Path) -> None:
+        self.bin, self.state = home / "bin", home / "state"
+        self.bin.mkdir(parents=True)
+        wrapper = home / "wrapper"
+        wrapper.write_text(SHELL.format(state=self.state))
+        wrapper.chmod(0o755)
+        tools = {path.name for path in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir())}
+        for tool in tools - {"[", "sshd"}:
+            (self.bin / tool).symlink_to(wrapper)
+        self.state.mkdir()
+        for name in ("told", "go"):
+            os.mkfifo(self.state / name)
+        self._told = os.open(self.state / "told", os.O_RDWR | os.O_NONBLOCK)
+        self._go = os.open(self.state / "go", os.O_RDWR | os.O_NONBLOCK)
+        self._heard = b""
+
+    def close(self) -> None:
+        """From now on each step waits for `let`."""
+        (self.state / "closed").touch()
+
+    def open(self) -> None:
+        """Let all that comes pass, and forget what was counted; what waits already goes on waiting."""
+        for name in ("closed", "counting"):
+            (self.state / name).unlink(missing_ok=True)
+        for call in self.state.glob("call.*"):
+            call.unlink()
+
+    def count(self, last: int = 0) -> None:
+        """Count the calls of tools from now on; the one with the number *last* blocks."""
+        for call in self.state.glob("call.*"):
+            call.unlink()
+        (self.state / "counting").write_text(f"{last}\n")
+
+    @property
+    def calls(self) -> list[str]:
+        """The tools that were called since `count`, in order."""
+        found = sorted(self.state.glob("call.*"), key=lambda path: int(path.suffix[1:]))
+        return [path.read_text().strip() for path in found]
+
+    def let(self) -> None:
+        """Let go what waits."""
+        os.write(self._go, b"go\n")
+
+    def arrived(self, *, limit_s: float = 30) -> tuple[str, int]:
+        """Wait for what arrives next: ``step`` or ``call``, and its pid; ("", 0) when nothing comes."""
+        end = time.monotonic() + limit_s
+        while b"\n" not in self._heard:
+            if not select.select([self._told], [], [], max(0.0, end - time.monotonic()))[0]:
+                return "", 0
+            self._heard += os.read(self._told, 4096)
+        line, _, self._heard = self._heard.partition(b"\n")
+        kind, pid = line.split()
+        return kind.decode(), int(pid)
+
+    def reset(self) -> None:
+        """Open, with nothing told and nobody let in ahead."""
+        self.open()
+        self._heard = b""
+        for pipe in (self._told, self._go):
+            while select.select([pipe], [], [], 0)[0]:
+                os.read(pipe, 65536)
