@@ -14,7 +14,8 @@ Values = Mapping[str, object]
 MAKING = frozenset({"stage", "send", "check", "link", "prepare", "seal", "pending", "expand"})
 BY_CHANCE = frozenset({"probe", "verify", "prune"})  # … nothing was live, or nothing has expired
 SWITCHING = frozenset(
-    "begin rehearse before_switch arm start publish reload after_switch prove settled confirm retire finish".split()
+    {"begin", "rehearse", "before_switch", "arm", "start", "publish", "reload", "after_switch", "prove", "settled"}
+    | {"confirm", "retire", "finish"}
 )
 
 

@@ -5,8 +5,9 @@ Nothing here imports fabric, paramiko or jinja2 before a command runs, so that `
 
 import functools
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from invoke import tasks as invoked
 from invoke.collection import Collection
 from invoke.exceptions import Exit
 
-from .errors import ReleaseError
+from .errors import ReleaseError, UsageError
 
 if TYPE_CHECKING:
     from .operations import Operations
@@ -46,7 +47,8 @@ def task(*args: Any, **options: Any) -> Any:
     def decorate(body: Callable[..., Any]) -> Any:
         names = body.__code__.co_varnames[: body.__code__.co_argcount]
         shared = {k: v for k, v in HELP.items() if k.replace("-", "_") in names}
-        return invoked.task(*args, **{**options, "help": shared | options.get("help", {})})(_guarded(body))
+        name = options.get("name", body.__name__)
+        return invoked.task(*args, **{**options, "help": shared | options.get("help", {})})(_guarded(body, name))
 
     return decorate
 
@@ -70,11 +72,12 @@ def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
     return command(run, undo=undo, timeout_s=timeout_s)
 
 
-def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(body)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             signal.signal(signal.SIGTERM, _interrupt)
+            _understood(name, args, kwargs)
             return body(*args, **kwargs)
         except ReleaseError as error:
             _show(error, as_json=bool(kwargs.get("json")))
@@ -84,6 +87,18 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
             raise Exit(code=ReleaseError.exit_code) from None
 
     return guarded
+
+
+def _understood(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """What invoke takes for something else: ``--help`` for the word that a command needs, ``--dry`` for its own."""
+    if "--help" in kwargs.values():
+        # Anew: invoke forgets what a flag is for once it has read it.
+        raise Exit(code=subprocess.run([sys.executable, "-m", "releases", "--help", name]).returncode)
+    if args and args[0].config.run.dry:
+        raise UsageError(
+            "--dry is for what invoke itself runs, and would keep us from nothing",
+            hint="`inv plan`, or `--dry-run` behind the command, changes nothing",
+        )
 
 
 def _show(error: ReleaseError, *, as_json: bool) -> None:

@@ -78,6 +78,22 @@ def test_a_mistake_of_the_command_line_ends_with_2(app: App, words: tuple[str, .
     refused(app, *words, code=2, says=(says,), hint=hint)
 
 
+@pytest.mark.parametrize("command", ["exec", "pin", "probe"])
+def test_a_command_that_needs_a_word_does_not_take_help_for_it(app: App, sshd: Sshd, command: str) -> None:
+    """Invoke would run `--help` in the live release."""
+    asked = sshd.connections()
+    result = app.run(command, "--help")
+    assert (result.code, f" {command} [--options]" in result.out) == (0, True), result.err
+    assert result.out == app.run("--help", command).out
+    assert sshd.connections() == asked
+
+
+def test_the_dry_run_of_invoke_itself_is_refused(app: App) -> None:
+    """It would deploy."""
+    refused(app, "--dry", "deploy", code=2, says=("--dry",), hint="`inv plan`")
+    assert not app.live
+
+
 def test_who_leaves_out_every_host_is_told_so(app: App) -> None:
     """And which there are."""
     host = app.address.partition("@")[2]
