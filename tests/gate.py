@@ -1,4 +1,4 @@
-"""Stops a deploy where a test wants it: every step waits on the host to be let in, and any tool it calls can be blocked.
+"""Stops a deploy where a test wants it: every step waits on the host to be let in, and any tool can be blocked.
 
 The host's PATH leads to a wrapper of every tool, so that the product needs no hook for tests.
 """

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from releases import deploy, rollback
-from releases.plan import Phase, Plan
+from releases.plan import Phase, Plan, Step
+from releases.scripts import render
 from tests.app import App, Result, until
 from tests.conftest import require
 from tests.gate import Gate
@@ -50,7 +51,7 @@ releases = 3
 """
 RELOAD = """\
 old=$(cat ../../shared/pid 2>/dev/null) && kill "$old" 2>/dev/null
-setsid sh -c 'echo $$ >../../shared/pid.new; mv ../../shared/pid.new ../../shared/pid; exec sleep 7200' >/dev/null 2>&1 &
+setsid sh -c 'echo $$ >../../shared/new; mv ../../shared/new ../../shared/pid; exec sleep 72h' >/dev/null 2>&1 &
 until [ "$(cat ../../shared/pid 2>/dev/null)" != "$old" ]; do sleep 0.02; done
 """
 KNOWN = {"journal.jsonl", "manifests", "lock", "lock.info", "armed", "confirmed", "pins", "rehearsal.log"}
@@ -242,7 +243,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The host, and a root with three proven releases; which tools each step calls is learned from a deploy and a rollback."""
+    """The host, a root with three proven releases, and which tools each step calls, learned from two whole plans."""
     require(Sshd.missing())
     home = tmp_path_factory.mktemp("stage")
     gate = Gate(home / "gate")
@@ -310,7 +311,7 @@ def settled(shop: Shop) -> bool:
 
 
 def mended(stage: Stage, shop: Shop, verb: str, *, confirmed: bool | None) -> None:
-    """Let the host see to itself, and compare with what is promised; *confirmed*: had it been? None: ask the journal."""
+    """Let the host see to itself, and compare with the promises; *confirmed*: had it been? None: as the journal says."""
     began = time.monotonic()
     until(lambda: not shop.locked, limit_s=5, what="the lock")
     until(lambda: settled(shop), limit_s=10, what="the dead man's switch")
@@ -396,10 +397,8 @@ def test_a_client_killed_before_a_step(stage: Stage, shop: Shop, verb: str, step
     with Watch(shop.root) as watch:
         client = stage.client(shop, verb)
         labels = [s.label for s in PLANS[verb]]
-        if before := labels[: labels.index(step)]:
-            pid = stage.reach(client, before[-1])
-        else:
-            pid = stage.gate.arrived()[1]
+        before = labels[: labels.index(step)]
+        pid = stage.reach(client, before[-1]) if before else stage.gate.arrived()[1]
         os.killpg(client.process.pid, signal.SIGSTOP)
         (stage.gate.state / "closed").unlink()
         stage.gate.let()
@@ -442,6 +441,42 @@ def test_the_line_is_cut_in_the_middle_of_a_step(stage: Stage, shop: Shop, verb:
     assert watch.wrong == []
 
 
+def test_a_takeback_is_cut_short_at_each_of_its_calls(stage: Stage, shop: Shop, tmp_path: Path) -> None:
+    """P2: by whom it was begun; whoever comes next ends it, and never finds half of an arm."""
+    client = stage.client(shop, "deploy")
+    stage.block(client, "settled", 1)
+    whole = shop.inside("armed/4")
+    os.kill(int((shop.root / ".switchover" / "armed" / "4" / "pid").read_text()), signal.SIGKILL)
+    client.kill()
+    until(lambda: not shop.locked, what="the lock")
+    shutil.copytree(shop.root / ".switchover", tmp_path / "before")
+    waiter = ["sh", "-c", render(Step("waiter", {"root": shop.root}, ""))]
+    environment = {**os.environ, "PATH": str(stage.gate.bin)}
+    for call in range(1, 200):
+        shutil.rmtree(shop.root / ".switchover")
+        shutil.copytree(tmp_path / "before", shop.root / ".switchover")
+        (shop.root / "next").symlink_to(f"releases/{shop.releases[-1]}")
+        (shop.root / "next").rename(shop.root / "current")
+        stage.gate.reset()
+        stage.gate.count(call)
+        cut = subprocess.Popen(waiter, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        until(lambda cut=cut: cut.poll() is not None or stage.gate.arrived(limit_s=0.02)[0], what="the call")  # type: ignore[misc]
+        ended = cut.poll() is not None
+        if not ended:
+            os.killpg(cut.pid, signal.SIGKILL)
+            cut.wait()
+        stage.gate.reset()
+        assert shop.inside("armed/4") in ([], whole), call
+        subprocess.run(waiter, check=True, env=environment, stderr=subprocess.DEVNULL)
+        assert (shop.live, shop.runs) == (OLD, str((shop.root / "current").resolve())), call
+        assert shop.inside("armed") == [], call
+        assert "reverted" in shop.events(NUMBER), call
+        if ended:
+            break
+    assert call > 10
+    mended(stage, shop, "deploy", confirmed=False)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("step", "code", "outcome"), [("stage", 11, "unchanged"), ("prove", 12, "reverted")])
 def test_a_client_that_is_asked_to_end(stage: Stage, shop: Shop, sign: int, step: str, code: int, outcome: str) -> None:
@@ -473,7 +508,7 @@ def test_a_client_that_is_asked_to_end_before_it_has_the_lock(shop: Shop, stage:
 @pytest.mark.parametrize(("step", "code"), [("prepare", 11), ("after_switch", 12)])
 @pytest.mark.parametrize("what", ["command", "step", "session"])
 def test_a_shell_on_the_host_is_killed(stage: Stage, shop: Shop, step: str, code: int, what: str) -> None:
-    """P12: a command of the user or a step that dies has failed; a session that dies leaves its step to its end, and is missed by the next."""
+    """P12: a command or a step that dies has failed; a session that dies is missed by the step after this one."""
     client = stage.client(shop, "deploy")
     pid = stage.block(client, step, stage.calls["deploy", step].index("cp" if step == "prepare" else "ls") + 1)
     if what == "step":
@@ -508,7 +543,7 @@ def test_two_deploys_race(stage: Stage, tmp_path: Path) -> None:
         one.write(f"one {turn}")
         two.write(f"two {turn}")
         racing = [(shop, shop.start("deploy")) for shop in (one, two)]
-        until(lambda: any(p.poll() is not None for _, p in racing), what="the loser")
+        until(lambda racing=racing: any(p.poll() is not None for _, p in racing), what="the loser")
         (tmp_path / "go").touch()
         for _, process in racing:
             process.communicate(timeout=30)
@@ -519,7 +554,7 @@ def test_two_deploys_race(stage: Stage, tmp_path: Path) -> None:
 
 
 def test_a_client_that_hangs_is_unlocked(stage: Stage, shop: Shop) -> None:
-    """`unlock` names it, ends it only with a yes, and settles what it had armed; when it wakes, it says that it lost."""
+    """`unlock` names it, ends it only with a yes, and settles its arm; when it wakes, it says that it lost."""
     client = stage.client(shop, "deploy")
     stage.block(client, "settled", 1)
     os.killpg(client.process.pid, signal.SIGSTOP)
