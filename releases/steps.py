@@ -250,11 +250,16 @@ def _asked(config: Config, kinds: Iterable[Kind], switch: Switch | None, pause: 
     return {
         "root": config.root,
         "settle_s": f"{pause:g}",
-        "processes": [kind.values(switch) for kind in kinds],
+        "processes": [kind.values(switch) if switch else _public(kind.values()) for kind in kinds],
         "url": health.url if health else "",
         "host": health.host if health else "",
         "timeout_s": health.timeout_s if health else 5,
     }
+
+
+def _public(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Asked as clients ask: without a switch there is no instance to ask for."""
+    return {**values, "url": values["public_url"]}
 
 
 def _promise(config: Config, kinds: tuple[Kind, ...], release: Release) -> str:

@@ -66,6 +66,14 @@ def test_setup_prints_the_one_command_that_needs_root_until_it_was_run(app: App,
     assert command not in app.run("setup").out
 
 
+def test_who_comes_before_the_first_deploy_does_not_keep_the_host_busy(host: Host) -> None:
+    """The socket is there, and nothing that could answer: what starts it must not be started again and again."""
+    since = host.run("date '+%F %T'").stdout.strip()
+    host.run("curl -s -m 3 http://127.0.0.1:8100/", check=False)
+    told = host.run(f"journalctl -q --no-pager -u scopes-web.service --since '{since}'").stdout
+    assert 1 <= told.count("Starting scopes-web.service") <= 2
+
+
 def test_the_deploy_account_may_start_and_stop_these_units_and_no_others(host: Host) -> None:
     """Least privilege: one helper, which checks every word."""
     helper = "sudo -n /usr/local/sbin/switchover-scopes"
@@ -79,6 +87,7 @@ def test_deploys_and_a_rollback_run_as_the_service_account(app: App, host: Host)
     first = app.deploy("v1", "--json").events[-1]["release"]
     assert answered(host) == {"release": first, "uid": 2001}
     second = app.deploy("v2", "--json").events[-1]["release"]
+    assert app.deploy("v2", "--json").events[-1]["outcome"] == "already_live"
     assert answered(host) == {"release": second, "uid": 2001}
     rows = app.run("ps", "--json").events[0]["processes"]
     assert {row["process"] for row in rows if row["release"] == second} == {"web", "worker"}

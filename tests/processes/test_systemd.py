@@ -8,6 +8,8 @@ from releases import units
 from releases.facts import Facts
 from releases.processes.kind import Kind, Switch
 from releases.processes.systemd import Systemd
+from releases.scripts import render
+from releases.steps import prove
 from tests.hosts import A, B, config, host
 
 SETTINGS = config(
@@ -100,6 +102,21 @@ def test_the_units_on_the_host_are_hashed_in_the_order_in_which_they_are_made() 
     for kind in host(settings=SETTINGS).kinds:
         assert isinstance(kind, Systemd)
         assert tuple(units.units(kind, "deploy")) == kind.unit_files
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8000", "/run/shop.sock"])
+def test_what_is_live_already_is_asked_where_clients_ask(listen: str) -> None:
+    """There is no instance of this deploy, and no private socket of one."""
+    settings = config(
+        processes={"web": {"kind": "systemd", "command": "x", "listen": listen, "health": "/health", "drain_s": 1}}
+    )
+    kinds = host(settings=settings).kinds
+    again = render(prove(settings, B, kinds, None, wait_s=1))
+    if listen.startswith("/"):
+        assert f"\nsocket={listen}\n" in again
+    else:
+        assert f"ask http://{listen}/health " in again
+    assert "ask http://localhost/health " in render(prove(settings, B, kinds, SWITCH, wait_s=1))
 
 
 def test_a_worker_needs_no_sockets() -> None:
