@@ -489,7 +489,7 @@ def test_a_client_that_is_asked_to_end(stage: Stage, shop: Shop, sign: int, step
         stage.gate.let()
     result = client.end()
     last = client.events[-1]
-    assert (result.code, last["outcome"], last["exit"]) == (code, outcome, code), client.events[-9:]
+    assert (result.code, last["outcome"], last["exit"]) == (code, outcome, code), json.dumps(client.events[-9:])
     assert "interrupted" in last["why"]
     mended(stage, shop, "deploy", confirmed=False)
 
