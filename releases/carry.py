@@ -72,34 +72,38 @@ class Carriage:
     def _phase(self, phase: Phase) -> bool:
         """Carry one phase on all its hosts at once; False when one has failed, or somebody pressed Ctrl-C."""
         self.reached, names = phase, self.plan.hosts_of(phase)
-        worker = threading.Thread(target=self._on_all, args=(phase, names), daemon=True)
-        worker.start()
+        # Not `Thread.join`: interrupted by Ctrl-C, it takes a thread that runs for one that has ended (Python 3.11).
+        done = threading.Event()
+        threading.Thread(target=self._on_all, args=(phase, names, done), daemon=True).start()
         try:
-            while worker.is_alive():
-                worker.join(0.5)
+            while not done.wait(0.5):
+                pass
         except KeyboardInterrupt:
             self.stopping.set()
-            self._interrupt(phase, worker)
+            self._interrupt(phase, done)
         return not self.failed and not self.stopping.is_set()
 
-    def _interrupt(self, phase: Phase, worker: threading.Thread) -> None:
+    def _interrupt(self, phase: Phase, done: threading.Event) -> None:
         """Before the switch a step is ended with its session; from then on it is let finish, unless asked again."""
         self.failed.setdefault("", Interrupted("interrupted"))
         if phase < Phase.SWITCH:
             self.fleet.close()
-            worker.join(10)
+            done.wait(10)
             return
         self.fleet.report.say("interrupted: the step that runs is finished, then all is taken back (again: at once)")
         try:
-            while worker.is_alive():
-                worker.join(0.5)
+            while not done.wait(0.5):
+                pass
         except KeyboardInterrupt:
             self.fleet.close()
-            worker.join(10)
+            done.wait(10)
 
-    def _on_all(self, phase: Phase, names: tuple[str, ...]) -> None:
-        results = self.fleet.each(names, lambda name: self._on_one(name, phase))
-        self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
+    def _on_all(self, phase: Phase, names: tuple[str, ...], done: threading.Event) -> None:
+        try:
+            results = self.fleet.each(names, lambda name: self._on_one(name, phase))
+            self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
+        finally:
+            done.set()
 
     def _on_one(self, name: str, phase: Phase) -> None:
         for step in self.plan.steps[name]:

@@ -1,4 +1,4 @@
-"""What is installed is all that is needed: the wheel carries templates and tasks.py, and the list of commands is quick."""
+"""What is installed is all that is needed: the wheel carries templates and tasks.py; listing commands is quick."""
 
 import json
 import os
@@ -29,7 +29,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def modules(command: list[str], folder: Path) -> set[str]:
     """Which heavy modules a command has imported at its end."""
-    told = f"import atexit, sys, json; atexit.register(lambda: print(json.dumps([m for m in {HEAVY!r} if m in sys.modules])))"
+    seen = f"[m for m in {HEAVY!r} if m in sys.modules]"
+    told = f"import atexit, sys, json; atexit.register(lambda: print(json.dumps({seen})))"
     (folder / "sitecustomize.py").write_text(told)
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{REPOSITORY}"}
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import pytest
 
 from releases.errors import Refused, UsageError
 from releases.rollback import rollback
-from tests.hosts import A, ANA, B, C, host, live
+from tests.hosts import ANA, A, B, C, host, live
 
 
 def migrated(release: object, phase: str, *names: str, left: tuple[str, ...] = ()) -> str:

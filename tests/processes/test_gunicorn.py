@@ -38,7 +38,7 @@ def worker(pid: int, *uses: object, home: object = B) -> str:
         (PYSCRIPT, "", ""),
         (PYSCRIPT.replace("/srv/shop/current/.venv/bin/gunicorn", "-m gunicorn"), "", ""),
         (PYSCRIPT.replace("--chdir /srv/shop/current ", ""), "--chdir /srv/shop/current", ""),
-        (PYSCRIPT.replace("/srv/shop/current/.venv/bin/python", f"/srv/shop/releases/{A}/.venv/bin/python"), "", "first line"),
+        (PYSCRIPT.replace("current/.venv/bin/python", f"releases/{A}/.venv/bin/python", 1), "", "first line"),
         (PYSCRIPT.replace("--chdir /srv/shop/current ", ""), "", "no `--chdir"),
         (PYSCRIPT.replace("--chdir /srv/shop/current", f"--chdir /srv/shop/releases/{A}"), "", "no `--chdir"),
         (PYSCRIPT.replace("-p /srv/shop/gunicorn.pid", "-p gunicorn.pid"), "", "is relative"),
