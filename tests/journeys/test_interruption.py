@@ -311,7 +311,7 @@ def settled(shop: Shop) -> bool:
 
 
 def mended(stage: Stage, shop: Shop, verb: str, *, confirmed: bool | None) -> None:
-    """Let the host see to itself, and compare with the promises; *confirmed*: had it been? None: as the journal says."""
+    """Let the host see to itself, and hold it to the promises; *confirmed*: had it been? None: as the journal says."""
     began = time.monotonic()
     until(lambda: not shop.locked, limit_s=5, what="the lock")
     until(lambda: settled(shop), limit_s=10, what="the dead man's switch")
