@@ -3,6 +3,7 @@
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -102,6 +103,9 @@ class Carriage:
         try:
             results = self.fleet.each(names, lambda name: self._on_one(name, phase))
             self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
+        except Exception as error:  # a mistake of ours: the phase has not succeeded
+            traceback.print_exc()
+            self.failed[""] = ReleaseError(f"{type(error).__name__}: {error}")
         finally:
             done.set()
 

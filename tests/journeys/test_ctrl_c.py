@@ -15,13 +15,13 @@ def test_ctrl_c_waits_for_the_step_that_runs_before_anything_is_taken_back(app: 
     app.deploy("v1")
     app.configure(settle_s=2)
     app.write("v2")
-    process = app.start("deploy", "--json")
     events = []
-    assert process.stdout
-    for line in process.stdout:
-        events.append(json.loads(line))
-        if (events[-1].get("step"), events[-1].get("state")) == ("settled", "begin"):
-            process.send_signal(signal.SIGINT)
-    assert (process.wait(), events[-1]["outcome"], app.live) == (12, "reverted", "v1")
+    with app.start("deploy", "--json") as process:
+        assert process.stdout
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if (events[-1].get("step"), events[-1].get("state")) == ("settled", "begin"):
+                process.send_signal(signal.SIGINT)
+    assert (process.returncode, events[-1]["outcome"], app.live) == (12, "reverted", "v1")
     steps = [(event["step"], event["state"]) for event in events if event["event"] == "step"]
     assert steps[steps.index(("settled", "begin")) + 1 :] == [("settled", "end"), ("takeback", "begin")]
