@@ -10,8 +10,8 @@ from pathlib import Path
 
 SHELL = """#!/bin/sh
 state={state} tool=${{0##*/}} arrives=
-case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; esac
-if [ -n "$arrives" ] && [ -e "$state/closed" ]; then
+case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; timeout:[0-9]*) arrives=reader ;; esac
+if [ "$arrives" = 1 ] && [ -e "$state/closed" ]; then
   echo "step $$" >"$state/told"
   read -r _ <"$state/go"
 elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
@@ -20,7 +20,7 @@ elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
   until {{ echo "$tool" >"$state/call.$n"; }} 2>/dev/null; do n=$((n + 1)); done
   set +C
   read -r last <"$state/counting"
-  if [ "$n" = "$last" ]; then
+  if [ "$n" = "$last" ] || [ "$tool" = "$last" ]; then
     echo "call $$" >"$state/told"
     read -r _ <"$state/go"
   fi
@@ -61,8 +61,11 @@ class Gate:
         for call in self.state.glob("call.*"):
             call.unlink()
 
-    def count(self, last: int = 0) -> None:
-        """Count the calls of tools from now on; the one with the number *last* blocks."""
+    def count(self, last: int | str = 0) -> None:
+        """Count the calls of tools from now on; the one with the number or name *last* blocks.
+
+        What a session reads its next step with is not counted: it runs beside the step.
+        """
         for call in self.state.glob("call.*"):
             call.unlink()
         (self.state / "counting").write_text(f"{last}\n")

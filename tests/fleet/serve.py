@@ -7,17 +7,17 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-HERE = pathlib.Path(__file__).parent
-RELEASE = json.loads((HERE / "RELEASE").read_text())["id"]
+RELEASE = pathlib.Path(__file__).parent / "RELEASE"
 
 
 class Handler(BaseHTTPRequestHandler):
     """Tells which release answers, and as whom."""
 
     protocol_version = "HTTP/1.1"
+    release = ""
 
     def do_GET(self) -> None:
-        body = json.dumps({"release": RELEASE, "uid": os.getuid()}).encode()
+        body = json.dumps({"release": self.release, "uid": os.getuid()}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -40,6 +40,7 @@ def server(descriptor: int) -> ThreadingHTTPServer:
 
 
 if __name__ == "__main__":
+    Handler.release = json.loads(RELEASE.read_text())["id"]
     servers = [server(3 + i) for i in range(int(os.environ["LISTEN_FDS"]))]
     threads = [threading.Thread(target=one.serve_forever) for one in servers]
     for thread in threads:
