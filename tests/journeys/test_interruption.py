@@ -232,11 +232,12 @@ class Stage:
         return pid
 
     def drain(self, pid: int) -> None:
-        """Let what is blocked go on when it does not end with its session: it unpacks a stream, or waits for the lock."""
+        """Let what is blocked go on if it does not end with its session: it unpacks a stream, or waits for the lock."""
         end = time.monotonic() + 1.5
         while Path(f"/proc/{pid}").exists():
             if time.monotonic() > end:
-                return self.gate.let()
+                self.gate.let()
+                return
             time.sleep(0.02)
 
     def middle(self, verb: str, step: str) -> int:
