@@ -88,6 +88,7 @@ class Carriage:
         """Before the switch a step is ended with its session; from then on it is let finish, unless asked again."""
         self.failed.setdefault("", Interrupted("interrupted"))
         if phase < Phase.SWITCH:
+            self.fleet.report.say("interrupted: the step that runs is ended")
             self.fleet.close()
             done.wait(10)
             return

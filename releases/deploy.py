@@ -12,7 +12,7 @@ from .migrations import command as migrations
 from .plan import Phase, Plan, Step
 from .processes.kind import Switch
 from .prune import pruning
-from .size import size
+from .size import counted, size
 from .surveyed import Surveyed
 from .switching import Author, began, local, number, rehearse, switch_over
 
@@ -94,10 +94,9 @@ def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads:
 def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, ...]:
     config, layout, release = host.config, host.layout, shipment.release
     needed, prepare = shipment.difference(host), host.config.prepare
-    says = (
-        f"send {len(needed.sent)} paths, {size(needed.bytes_sent)};"
-        f" link {len(needed.same)} files that {host.facts.newest or 'no release'} has already"
-    )
+    says = f"send {counted(len(needed.sent), 'path')}, {size(needed.bytes_sent)}"
+    if needed.same:
+        says += f"; link {counted(len(needed.same), 'file')} that {host.facts.newest} has already"
     linked = (steps.link(config, release),) if config.shared.files or config.shared.dirs else ()
     prepared = (
         (steps.commands("prepare", prepare.commands, switch, phase=Phase.STAGE, timeout_s=prepare.timeout_s),)
@@ -178,4 +177,9 @@ def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
         for h in hosts
         if replaced(h.config, h, shipment)
     ]
-    return tuple(filter(None, (what, *skewed, *unread, *changed)))
+    shipped = {entry.path for entry in shipment.manifest.entries}
+    named = dict.fromkeys(path for h in hosts for path in h.config.prepare.environment)
+    unshipped = [
+        f"prepare.environment: {path} is not shipped, so it never changes" for path in named if path not in shipped
+    ]
+    return tuple(filter(None, (what, *skewed, *unread, *changed, *unshipped)))

@@ -154,6 +154,7 @@ def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
     if found or clash:
         count = len(found) + bool(clash)
         return Outcome("refused", why=f"{count} thing{'s' if count > 1 else ''} would bite")
+    fleet.report.answer("nothing would bite", problems=0)
     return Outcome("done")
 
 

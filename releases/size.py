@@ -1,4 +1,4 @@
-"""Numbers of bytes, for people."""
+"""Numbers, for people."""
 
 
 def size(count: int) -> str:
@@ -11,3 +11,12 @@ def size(count: int) -> str:
     while amount >= 1000 and len(units) > 1:
         amount, units = amount / 1000, units[1:]
     return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def counted(count: int, what: str) -> str:
+    """Write *count* of something.
+
+    >>> counted(1, "path"), counted(0, "file")
+    ('1 path', '0 files')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"

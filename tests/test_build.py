@@ -276,6 +276,7 @@ def test_what_was_exported_is_removed_at_exit(project: Path, tmp_path: Path):
 import sys; sys.path.insert(0, "tests")
 from pathlib import Path
 from releases.build import build
+from tests.app import until
 from tests.test_build import BuildSettings, Config
 settings = BuildSettings(command="mkdir cache && touch cache/f && chmod 555 cache")
 print(build(Path(sys.argv[1]), Config(settings), say=print).tree.is_dir())
@@ -366,7 +367,7 @@ def test_a_command_that_takes_too_long_ends_with_all_it_started(stubborn: str, p
     with pytest.raises(BuildFailed, match=r"was not done after 0.3 s"):
         made(project, command=command, said=said, timeout_s=0.3)
     assert len(said) == 2
-    assert not any(alive(pid) for pid in said)
+    until(lambda: not any(alive(pid) for pid in said), what="the end of all that was started")
 
 
 def test_ctrl_c_ends_all_that_a_command_started(project: Path):
@@ -381,7 +382,7 @@ def test_ctrl_c_ends_all_that_a_command_started(project: Path):
         build(project, Config(BuildSettings(command="sleep 60 & echo $!; wait")), say=interrupt)
     gc.collect()
     assert pids
-    assert not any(alive(pid) for pid in pids)
+    until(lambda: not any(alive(pid) for pid in pids), what="the end of all that was started")
 
 
 def test_a_daemon_that_keeps_the_pipe_open_holds_nothing_up(project: Path):

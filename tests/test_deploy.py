@@ -61,7 +61,7 @@ def test_only_what_changed_is_sent() -> None:
     """And the plan says how much."""
     shipment = Shipment(B, manifest("a", "b"), bases={"web1": manifest("a")})
     plan = deploy((host(A, complete=[A], journal=[live(1, A)]),), shipment, ANA)
-    assert plan.steps["web1"][2].says == f"send 1 paths, 1 B; link 1 files that {A} has already"
+    assert plan.steps["web1"][2].says == f"send 1 path, 1 B; link 1 file that {A} has already"
 
 
 def test_commands_that_run_in_a_release_get_copies_and_no_links() -> None:
@@ -123,3 +123,10 @@ def test_a_release_that_no_host_has_is_refused() -> None:
     """With the command that lists them."""
     with pytest.raises(Refused, match="no complete release"):
         redeploy((host(A, complete=[A]),), B, ANA)
+
+
+def test_an_environment_file_that_is_not_shipped_is_told() -> None:
+    """Mistyped, it would let a reload keep old dependencies, and nobody would know."""
+    settings = config(prepare={"commands": ["make"], "environment": ["a", "requirement.txt"]})
+    notes = deploy((host(settings=settings),), Shipment(B, manifest("a")), ANA).notes
+    assert notes == ("prepare.environment: requirement.txt is not shipped, so it never changes",)
