@@ -17,6 +17,7 @@ import pytest
 from releases.build import Build, build
 from releases.errors import BuildFailed, Refused, UsageError
 from releases.manifest import FILE, FOLDER, LINK
+from tests.app import until
 
 
 @dataclass(frozen=True)
