@@ -5,6 +5,7 @@ setsid timeout -k 5 "${2%% *}" /bin/sh -c "$(printf %b "${2#* }")" &
 group=$!
 wait "$group"
 code=$?
+trap '' TERM  # its number may be a stranger's from now on
 kill -TERM "-$group" 2>/dev/null
 # The end is told on both streams, so that each is known to be whole without closing it.
 printf '\nEND %s %s\n' "$1" "$code"
