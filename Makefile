@@ -16,7 +16,7 @@ demo: .venv/demo
 	@.venv/bin/inv demo
 
 test: .venv/test
-	.venv/bin/pytest -n 2 --dist loadgroup -m "not interruption"
+	.venv/bin/pytest -n 3 -m "not interruption"
 
 interruption: .venv/test
 	.venv/bin/pytest -n 2 -m interruption

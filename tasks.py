@@ -12,7 +12,7 @@ from releases.recipe import command, fleet, task  # noqa: F401
 
 
 @task
-def deploy(c, host="", revision="HEAD", release="", without="", wait="", force=False, dry_run=False, json=False):
+def deploy(c, host="", revision="HEAD", release=None, without="", wait="", force=False, dry_run=False, json=False):
     """Ship a revision to every host, switch to it and prove that it runs."""
     with fleet(host, json=json, wait=wait, without=without) as hosts:
         plan = hosts.plan_deploy(revision, release=release, force=force, dry_run=dry_run)
@@ -20,13 +20,13 @@ def deploy(c, host="", revision="HEAD", release="", without="", wait="", force=F
 
 
 @task
-def plan(c, host="", revision="HEAD", release="", without="", force=False, json=False):
+def plan(c, host="", revision="HEAD", release=None, without="", force=False, json=False):
     """Print what a deploy would do, and change nothing."""
     deploy(c, host=host, revision=revision, release=release, without=without, force=force, dry_run=True, json=json)
 
 
 @task
-def rollback(c, host="", to="", without="", wait="", dry_run=False, json=False):
+def rollback(c, host="", to=None, without="", wait="", dry_run=False, json=False):
     """Go back to the newest proven release before this one."""
     with fleet(host, json=json, wait=wait, without=without) as hosts:
         plan = hosts.plan_rollback(to=to, dry_run=dry_run)

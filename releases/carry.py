@@ -5,6 +5,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from . import steps
@@ -138,8 +139,15 @@ class Carriage:
             if verdict:
                 return verdict
             if verdict.final or time.monotonic() >= end or self.stopping.is_set():
+                self._hear_last_words(name, step, verdict.about)
                 raise StepFailed(name, step.label, 70, [verdict.why])
             time.sleep(AGAIN_S)
+
+    def _hear_last_words(self, name: str, step: Step, process: str) -> None:
+        with suppress(ReleaseError):  # what failed is told already
+            for words in step.words:
+                if words.process == process:
+                    self.fleet.run(name, words)
 
     def _filled(self, name: str, step: Step) -> Step:
         """What only the whole plan tells: the scripts of the arm, the release of a step of the team's own."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
+from .layout import Release
 from .recipe import fleet, task
 
 __all__ = [
@@ -59,8 +60,7 @@ def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
-        name = housekeeping.named(release)
-        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), name, pinned=True)
+        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), Release.named(release), pinned=True)
 
 
 @task(positional=["release"])
@@ -69,8 +69,7 @@ def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
-        name = housekeeping.named(release)
-        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), name, pinned=False)
+        housekeeping.pin(hosts.fleet, hosts.survey(locked=True), Release.named(release), pinned=False)
 
 
 @task
@@ -83,12 +82,12 @@ def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> Non
 
 
 @task
-def verify(c: Any, release: str = "", host: str = "", json: bool = False) -> None:
+def verify(c: Any, release: Any = None, host: str = "", json: bool = False) -> None:
     """Compare a release (the live one) with its manifest, byte for byte."""
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
-        name = housekeeping.named(release) if release else None
+        name = Release.named(release) if release is not None else None
         hosts.end(housekeeping.verify(hosts.fleet, hosts.survey(), name))
 
 
@@ -112,11 +111,12 @@ def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -
 
 @task
 def setup(c: Any, host: str = "", json: bool = False) -> None:
-    """Prepare hosts: directories and units; print what needs root."""
+    """Prepare hosts: directories and units; print what needs root, and exit with 10 while something does."""
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
-        housekeeping.setup(hosts.fleet, hosts.survey())
+        if not housekeeping.setup(hosts.fleet, hosts.survey()):
+            raise Exit(code=10)
 
 
 @task

@@ -41,14 +41,16 @@ GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
 ADDRESS_EXPECTED = '"[user@]host[:port]", like "deploy@web1.example.com:2222", IPv6 in brackets'
 
 
-def load(path: Path, *, host: str = "") -> tuple[Target, ...]:
+def load(path: Path, *, host: str = "", without: str = "") -> tuple[Target, ...]:
     """Return the targets that *host* names, in its order, each with the config that holds for it.
+
+    What *without* names is left out.
 
     *host* has names of ``[hosts.NAME]`` or addresses that occur in one, separated by commas; "" means the
     only table.
 
     Raises `ConfigError` with every mistake of the file, whichever hosts are named; `UsageError` when there is
-    no file, and for a *host* that is missing, unknown, ambiguous or named twice.
+    no file, for a *host* that is missing, unknown, ambiguous or named twice, and when *without* leaves none.
     """
     document = read(path)
     groups = {name: Group(name, document) for name in _tables(document)}
@@ -57,7 +59,7 @@ def load(path: Path, *, host: str = "") -> tuple[Target, ...]:
         mistakes += _wrong(_around(document), document.place)
     if mistakes:
         raise ConfigError(str(path), tuple(dict.fromkeys(mistakes)))
-    return chosen({name: group.targets() for name, group in groups.items()}, host)
+    return chosen({name: group.targets() for name, group in groups.items()}, host, without)
 
 
 @dataclass(frozen=True, slots=True)

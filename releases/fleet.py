@@ -86,10 +86,13 @@ class Fleet:
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def run(self, name: str, step: Step, *, number: int = 0) -> Answer:
-        """Run one step on one host; with *number* its beginning and end are journaled."""
+    def run(self, name: str, step: Step, *, number: int = 0, out: Callable[[str], None] | None = None) -> Answer:
+        """Run one step on one host; with *number* its beginning and end are journaled.
+
+        With *out* each line that it prints is handed there as it comes.
+        """
         event = {"event": "step", "deploy": number, "step": step.label} if number else None
-        return self.sessions[name].run(step.label, render(step, event=event), timeout_s=step.timeout_s)
+        return self.sessions[name].run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
 
     def each(self, names: Iterable[str], do: Callable[[str], T]) -> Mapping[str, T | ReleaseError]:
         """Do it on all hosts at once; a host's error stands in place of its result."""

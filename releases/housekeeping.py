@@ -9,7 +9,7 @@ from dataclasses import replace
 from . import steps
 from .answer import Answer
 from .config import Target
-from .errors import Refused, ReleaseError, StepFailed, UsageError
+from .errors import Refused, ReleaseError, StepFailed
 from .facts import Facts
 from .fleet import Fleet
 from .holder import Holder
@@ -18,13 +18,6 @@ from .outcome import Outcome
 from .plan import Step
 from .setup import setup as setting_up
 from .surveyed import Surveyed
-
-
-def named(release: str) -> Release:
-    """Read the name of a release from the command line."""
-    if found := Release.parse(release):
-        return found
-    raise UsageError(f"{release!r} is not the name of a release", hint="`inv releases` lists them")
 
 
 def sized(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Iterator[Surveyed]:
@@ -90,18 +83,15 @@ def verify(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release | None) -
 
 
 def execute(fleet: Fleet, hosts: tuple[Surveyed, ...], run: str) -> None:
-    """Run a command in the live release of every host; its output is seen as it comes."""
+    """Run a command in the live release of every host; what it prints is the answer, as it comes."""
     for host in hosts:
-        live = _live(host)
-        values = {
-            "root": host.config.root,
-            "what": "exec",
-            "directory": f"releases/{live}",
-            "commands": (run,),
-            "new": f"{host.config.root}/releases/{live}",
-            "old": "",
-        }
-        fleet.run(host.name, Step("exec", values, "", template="commands", timeout_s=3600))
+        values = {"root": host.config.root, "release": _live(host), "command": run}
+        before = f"{host.name}: " if len(hosts) > 1 else ""
+
+        def answer(line: str, name: str = host.name, before: str = before) -> None:
+            fleet.report.answer(f"{before}{line}", host=name, line=line)
+
+        fleet.run(host.name, Step("exec", values, "", timeout_s=3600), out=answer)
 
 
 def shell(targets: dict[str, Target], host: Surveyed) -> None:
@@ -122,13 +112,15 @@ def _live(host: Surveyed) -> Release:
     return host.facts.live
 
 
-def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
-    """Prepare every host, and print what is left for root."""
+def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> bool:
+    """Prepare every host, and print what is left for root; True when nothing is."""
+    ready = True
     for host in hosts:
         if (problem := host.root_problem()) and host.facts.answer.one("root") == "file":
             raise problem
         answer = fleet.run(host.name, setting_up(host.config, host.facts))
         needs = answer.all("need")
+        ready = ready and not needs
         for need in needs:
             fleet.report.answer(f"{host.name}: needs root, once: {need}", host=host.name, need=need)
         for path in host.facts.missing if not needs else ():
@@ -137,6 +129,7 @@ def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> None:
             fleet.report.answer(f"{host.name}: ready", host=host.name, ready=True)
         else:
             fleet.report.say("then `inv setup` once more, to see that nothing is left", host.name)
+    return ready
 
 
 def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from .errors import UsageError
+
 NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
@@ -34,6 +36,13 @@ class Release:
     def parse(cls, text: str) -> "Release | None":
         """Read the name of a release; None for any other text, so that strangers are left alone."""
         return cls(text) if NAME.fullmatch(text) else None
+
+    @classmethod
+    def named(cls, text: str) -> "Release":
+        """Read the name that somebody typed; `UsageError` for any other text."""
+        if found := cls.parse(text):
+            return found
+        raise UsageError(f"{text!r} is not the name of a release", hint="`inv releases` lists them")
 
     @property
     def short_digest(self) -> str:

@@ -36,16 +36,8 @@ class Operations:
     @classmethod
     def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
         """Read deploy.toml in *project*; *wait* is like ``10m``, *without* names hosts to leave out."""
-        targets = load(project / "deploy.toml", host=host)
-        left = [name for name in without.split(",") if name]
-        if unknown := [name for name in left if name not in {t.name for t in targets}]:
-            raise UsageError(
-                f"--without {unknown[0]}: no such host", hint=f"hosts: {', '.join(t.name for t in targets)}"
-            )
-        chosen = tuple(t for t in targets if t.name not in left)
-        if not chosen:
-            raise UsageError("--without leaves no host", hint=f"hosts: {', '.join(t.name for t in targets)}")
-        return cls(project, chosen, Report(as_json=as_json), wait_s=seconds(wait))
+        targets = load(project / "deploy.toml", host=host, without=without)
+        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait))
 
     def __enter__(self) -> "Operations":
         return self
@@ -58,13 +50,11 @@ class Operations:
         return self.fleet.open(locked=locked, wait_s=self.wait_s)
 
     def plan_deploy(
-        self, revision: str = "HEAD", *, release: str = "", force: bool = False, dry_run: bool = False
+        self, revision: str = "HEAD", *, release: str | None = None, force: bool = False, dry_run: bool = False
     ) -> Plan:
         """Build *revision* (or take a *release* that is there already), survey the hosts, and plan."""
-        if release:
-            named = Release.parse(release)
-            if not named:
-                raise UsageError(f"{release!r} is not the name of a release", hint="`inv releases` lists them")
+        if release is not None:
+            named = Release.named(release)
             return deploy.redeploy(self.survey(locked=not dry_run), named, self.fleet.author)
         config = self.targets[0].config
         files = {path: text for kind in kinds(config) for path, text in kind.files().items()}
@@ -80,7 +70,7 @@ class Operations:
         self.shipping = Shipping.of(self.fleet, built, hosts)
         return deploy.deploy(hosts, self.shipping.shipment, self.fleet.author, force=force)
 
-    def plan_rollback(self, *, to: str = "", dry_run: bool = False) -> Plan:
+    def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""
         return rollback.rollback(self.survey(locked=not dry_run), self.fleet.author, to=to)
 

@@ -34,13 +34,14 @@ class Phase(IntEnum):
 class Verdict:
     """What an answer shows: *why* is empty when all is as it must be; *final*: asking again cannot change it.
 
-    *note* is said to people; the steps named in *skips* have nothing left to do.
+    *note* is said to people; the steps named in *skips* have nothing left to do; *about* is the process it blames.
     """
 
     why: str = ""
     final: bool = False
     note: str = ""
     skips: frozenset[str] = frozenset()
+    about: str = ""
 
     def __bool__(self) -> bool:
         return not self.why
@@ -55,7 +56,8 @@ class Step:
 
     *says* is its line in a plan. *undo* takes it back; doing either twice changes nothing. *judge* reads the
     answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over.
-    *streams*: the payload of the release is sent while it runs.
+    *streams*: the payload of the release is sent while it runs. *words*: what is run when the judge is not content,
+    to hear the last words of the process that it blames.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Step:
     patience_s: float = 0.0
     process: str = ""
     streams: bool = False
+    words: "tuple[Step, ...]" = ()
 
     @property
     def label(self) -> str:

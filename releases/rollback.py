@@ -1,7 +1,7 @@
 """rollback: back to the newest proven release before this one, by the same switch, with the same proof."""
 
 from . import steps
-from .errors import Refused, UsageError
+from .errors import Refused
 from .history import History
 from .layout import Release
 from .plan import Plan
@@ -10,14 +10,14 @@ from .surveyed import Surveyed
 from .switching import Author, began, local, number, rehearse, switch_over
 
 
-def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Plan:
-    """Plan to go back to *to* (empty: the newest proven release before the live one that is not bad).
+def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = None) -> Plan:
+    """Plan to go back to *to* (None: the newest proven release before the live one that is not bad).
 
     The release that is left is marked bad. Raises `Refused` when there is none, or the schema is past it.
     """
     for host in hosts:
         host.check()
-    target = _named(to) if to else _common(hosts)
+    target = Release.named(to) if to is not None else _common(hosts)
     n = number(hosts)
     plan = {}
     for host in hosts:
@@ -36,13 +36,6 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str = "") -> Pl
             *switch_over(host, switch),
         )
     return Plan("rollback", n, target, hosts[0].facts.live, plan, local=local(hosts[0]))
-
-
-def _named(to: str) -> Release:
-    release = Release.parse(to)
-    if not release:
-        raise UsageError(f"{to!r} is not the name of a release", hint="`inv releases` lists them")
-    return release
 
 
 def _common(hosts: tuple[Surveyed, ...]) -> Release:

@@ -54,20 +54,22 @@ class Session:
         for keep in (self._beat, self._pulse):
             threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
 
-    def run(self, name: str, script: str, *, timeout_s: float = 600.0) -> Answer:
+    def run(self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None) -> Answer:
         """Run one rendered script and return what it answered; its stderr is heard as it arrives. One round trip.
+
+        With *out* each line of its stdout is handed there as it arrives, too.
 
         Raises `StepFailed` with the exit code and the last 20 lines of stderr; `OutcomeUnknown` when the line drops
         first: the host may have done it.
         """
         self._step = name
         self._send(b"%d %s\n" % (max(1, round(timeout_s)), _line(script)))
-        out, err, code = self._end(timeout_s + SILENCE_S)
+        said, err, code = self._end(timeout_s + SILENCE_S, out)
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
         if code:
             raise self._failed(name, code, _text(err).splitlines())
-        return Answer.parse(_text(out))
+        return Answer.parse(_text(said))
 
     def send(self, name: str, command: str, directory: str, write: Callable[["Stream"], None]) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
@@ -157,29 +159,22 @@ class Session:
                     " ~/.bashrc) or a ForceCommand may prevent it",
                 )
 
-    def _end(self, timeout_s: float) -> tuple[bytes, bytes, int]:
-        """Read both streams up to their ends; lines of stderr are heard on the way."""
-        end, heard, mark = time.monotonic() + timeout_s, 0, b"\nEND " + self.word
+    def _end(self, timeout_s: float, hear_out: Hear | None) -> tuple[bytes, bytes, int]:
+        """Read both streams up to their ends; lines are heard on the way."""
+        end, mark = time.monotonic() + timeout_s, b"\nEND " + self.word
+        err_lines = _Lines(lambda line: self.hear(line) if line.strip() else None)
+        out_lines = _Lines(hear_out or (lambda line: None))
         while True:
-            at = self._err.find(mark + b"\n")
-            heard = self._tell(heard, at if at >= 0 else None)
-            out, found, rest = self._out.partition(mark + b" ")
-            if at >= 0 and found and b"\n" in rest:
-                err, self._err = self._err[:at], self._err[at + len(mark) + 1 :]
-                code, _, self._out = rest.partition(b"\n")
+            err_at, out_at = self._err.find(mark + b"\n"), self._out.find(mark + b" ")
+            err_lines.pass_on(self._err, err_at)
+            out_lines.pass_on(self._out, out_at)
+            code, ended, rest = self._out[out_at + len(mark) + 1 :].partition(b"\n")
+            if err_at >= 0 and out_at >= 0 and ended:
+                out, err = self._out[:out_at], self._err[:err_at]
+                self._out, self._err = rest, self._err[err_at + len(mark) + 1 :]
                 return out, err, int(code)
             if not self._more(end):
                 raise self._lost()
-
-    def _tell(self, heard: int, end: int | None) -> int:
-        """Pass on the whole lines of stderr from *heard* on; returns up to where."""
-        stop = end if end is not None else self._err.rfind(b"\n") + 1
-        if stop <= heard:
-            return heard
-        for line in _text(self._err[heard:stop]).splitlines():
-            if line.strip():
-                self.hear(line)
-        return stop
 
     def _more(self, end: float) -> bool:
         """Wait for more of either stream; False when it has ended or time is over."""
@@ -239,6 +234,21 @@ class Session:
     def _lost(self, why: str = "") -> OutcomeUnknown:
         self._closed.set()  # no beat any more
         return OutcomeUnknown(self.host, self._step, self._silent or why or "the connection was closed")
+
+
+class _Lines:
+    """One stream of a step: each line of it is heard once, when it is whole."""
+
+    def __init__(self, hear: Hear) -> None:
+        self.hear, self.heard = hear, 0
+
+    def pass_on(self, data: bytes, end: int) -> None:
+        """Pass on what is new in *data*; *end* is where the step ended in it, -1 while it runs."""
+        stop = end if end >= 0 else data.rfind(b"\n") + 1
+        if stop > self.heard:
+            for line in _text(data[self.heard : stop]).removesuffix("\n").split("\n"):
+                self.hear(line)
+            self.heard = stop
 
 
 class Stream:

@@ -161,7 +161,8 @@ def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Swi
     """Read from the host which release each process runs, until all run *release* or *wait_s* is over."""
     judge = partial(proven, config, release, kinds)
     says = _promise(config, kinds, release)
-    return Step("prove", _asked(config, kinds, switch, 0), says, judge=judge, patience_s=wait_s)
+    values = _asked(config, kinds, switch, 0)
+    return Step("prove", values, says, judge=judge, patience_s=wait_s, words=_words(kinds, switch))
 
 
 def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float) -> Step:
@@ -170,7 +171,20 @@ def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: S
     judge = partial(_still_proven, config, release, kinds)
     says = f"{'the same processes still do' if kinds else 'it still does'} after {pause:g} s"
     values = _asked(config, kinds, switch, pause)
-    return Step("settled", values, says, template="prove", judge=judge, timeout_s=60 + pause, patience_s=wait_s)
+    return Step(
+        "settled",
+        values,
+        says,
+        template="prove",
+        judge=judge,
+        timeout_s=60 + pause,
+        patience_s=wait_s,
+        words=_words(kinds, switch),
+    )
+
+
+def _words(kinds: tuple[Kind, ...], switch: Switch | None) -> tuple[Step, ...]:
+    return tuple(step for kind in kinds for step in kind.words(switch)) if switch else ()
 
 
 def probe(config: Config, kinds: tuple[Kind, ...], switch: Switch) -> tuple[Step, ...]:
@@ -217,11 +231,11 @@ def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: An
     notes = []
     for kind in kinds:
         if not (verdict := kind.proof(release, facts)):
-            return verdict
+            return replace(verdict, about=kind.name)
         notes.append(verdict.note)
         said = answer.one(f"{kind.name}.health", "200")
         if not said.startswith("2"):
-            return Verdict(f"{kind.name}: {kind.values()['url']} {_answered(said)}")
+            return Verdict(f"{kind.name}: {kind.values()['url']} {_answered(said)}", about=kind.name)
     if config.health and not (said := answer.one("health")).startswith("2"):
         redirect = said.startswith("3")
         return Verdict(f"{config.health.url} {_answered(said)}", final=redirect)
@@ -241,7 +255,8 @@ def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], ans
     for kind in kinds:
         if not kind.same(then, now):
             # Not asked again: processes that keep dying would pass as soon as none of them dies during the pause.
-            return Verdict(f"{kind.name}: processes that were proven died within the pause", final=True)
+            why = f"{kind.name}: processes that were proven died within the pause"
+            return Verdict(why, final=True, about=kind.name)
     return proven(config, release, kinds, now)
 
 

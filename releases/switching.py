@@ -9,8 +9,6 @@ from .plan import Phase, Step
 from .processes.kind import Switch
 from .surveyed import Surveyed
 
-PROVE_S = 90.0
-
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -65,8 +63,8 @@ def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
 def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
     """From the first step that is taken back to the one that ends it."""
     config, layout, hooks = host.config, host.layout, host.config.hooks
-    waits = [PROVE_S if host.kinds else 0.0, *(float(str(kind.values()["wait_s"])) for kind in host.kinds)]
-    wait_s = max([*waits, config.health.wait_s if config.health else 0.0])
+    waits = [float(str(kind.values()["wait_s"])) for kind in host.kinds]
+    wait_s = max([0.0, *waits, config.health.wait_s if config.health else 0.0])
     return (
         *_hook("before_switch", hooks.before_switch, switch, hooks.timeout_s),
         steps.arm(switch),

@@ -91,11 +91,19 @@ class Target:
         return word in (self.address, self.name)
 
 
-def chosen(groups: Groups, host: str) -> tuple[Target, ...]:
-    """Return the targets that *host* names, in its order; "" means the only group.
+def chosen(groups: Groups, host: str, without: str = "") -> tuple[Target, ...]:
+    """Return the targets that *host* names, in its order, but those that *without* names; "" means the only group.
 
-    Raises `UsageError` for a name that is unknown or ambiguous, and when a host is named twice.
+    Raises `UsageError` for a name that is unknown or ambiguous, when a host is named twice, and when none is left.
     """
+    named, left_out = _named(groups, host), _named(groups, without) if without.strip() else ()
+    left = tuple(target for target in named if target not in left_out)
+    if not left:
+        raise UsageError("--without leaves no host", hint=f"hosts: {', '.join(target.name for target in named)}")
+    return left
+
+
+def _named(groups: Groups, host: str) -> tuple[Target, ...]:
     if not host.strip() and len(groups) > 1:
         raise UsageError(f"which hosts? deploy.toml has {', '.join(groups)}", hint="name some with --host")
     words = [word.strip() for word in host.split(",")] if host.strip() else list(groups)

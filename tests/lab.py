@@ -261,6 +261,8 @@ class Host:
             kept = [line for line in path.read_text().splitlines() if line.partition(":")[0] not in ours]
             path.write_text("\n".join([*kept, *added, ""]))
         self._authorize(self.root / "root", 0)
+        for profile in (".bash_login", ".bash_profile", ".bashrc", ".profile"):
+            (self.root / "root" / profile).unlink(missing_ok=True)  # what this machine's root likes takes its time
         for _, uid, home in ACCOUNTS:
             place = self.root / home.lstrip("/")
             shutil.rmtree(place, ignore_errors=True)

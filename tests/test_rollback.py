@@ -23,13 +23,13 @@ def test_it_verifies_its_target_before_it_switches() -> None:
 @pytest.mark.parametrize(
     ("to", "complete", "words"),
     [
-        ("", [B], "no proven release before"),
+        (None, [B], "no proven release before"),
         (str(B), [A, B], "is live already"),
         (str(C), [A, B], "no complete release"),
         (str(C), [A, B, C], "was never live and proven"),
     ],
 )
-def test_it_goes_only_where_it_can_be_proven(to: str, complete: list, words: str) -> None:  # type: ignore[type-arg]
+def test_it_goes_only_where_it_can_be_proven(to: str | None, complete: list, words: str) -> None:  # type: ignore[type-arg]
     """A release that failed is no target."""
     with pytest.raises(Refused, match=words):
         rollback((host(B, complete=complete, journal=[live(1, A), live(2, B)]),), ANA, to=to)

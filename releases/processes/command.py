@@ -80,6 +80,10 @@ class Command:
         """Nothing."""
         return ()
 
+    def words(self, switch: Switch) -> tuple[Step, ...]:
+        """None: where it writes them only it knows."""
+        return ()
+
     def proof(self, release: Release, facts: Facts) -> Verdict:
         """Its ``prove`` prints the name of *release*."""
         says = facts.answer.one(f"{self.name}.says")

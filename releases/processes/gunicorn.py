@@ -111,6 +111,11 @@ class Gunicorn:
         """Nothing: the old workers end by themselves."""
         return ()
 
+    def words(self, switch: Switch) -> tuple[Step, ...]:
+        """Of its unit, or of the log of a `start` of ours."""
+        values = {"root": self.root, "process": self.values(switch)}
+        return (Step("words", values, "", template="gunicorn/words", process=self.name, timeout_s=10),)
+
     def proof(self, release: Release, facts: Facts) -> Verdict:
         """Every worker was started after the reload, in *release*, and uses no other.
 
@@ -166,6 +171,9 @@ def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[st
     []
     """
     if not words:
+        return
+    if words[0].startswith("gunicorn: "):
+        yield 'setproctitle hides how it was started: uninstall that, or let systemd run it (kind = "systemd")'
         return
     every = [*words, *_words(arguments)]
     releases, current = f"{root}/releases/", f"{root}/current"

@@ -66,6 +66,10 @@ class Kind(Protocol):
         """What happens once nothing can be taken back any more: the old is told to stop."""
         ...
 
+    def words(self, switch: Switch) -> tuple[Step, ...]:
+        """What tells people its last words, when its proof has failed and before it is taken back."""
+        ...
+
     def proof(self, release: Release, facts: Facts) -> Verdict:
         """Does every process of it run *release*?"""
         ...

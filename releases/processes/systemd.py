@@ -148,6 +148,10 @@ class Systemd:
             ),
         )
 
+    def words(self, switch: Switch) -> tuple[Step, ...]:
+        """Of the new instance."""
+        return (Step("words", self._filled(switch), "", template="systemd/words", process=self.name, timeout_s=10),)
+
     def proof(self, release: Release, facts: Facts) -> Verdict:
         """One instance of *release* is up, was never restarted, and none of its processes uses another release."""
         mine = [i for i in self.instances(facts.answer) if i.active in ("active", "reloading")]

@@ -5,7 +5,7 @@ import pytest
 from tests.app import App
 from tests.lab import Lab
 
-pytestmark = [pytest.mark.fleet, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.fleet
 
 SPITEFUL = [
     "true >truncated",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab import Lab
 
-pytestmark = [pytest.mark.fleet, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.fleet
 
 
 def test_a_host_is_a_running_systemd_with_nothing_failed(lab):

@@ -13,7 +13,7 @@ from tests.app import until
 from tests.fleet.site import Site, fetched
 from tests.lab import Lab
 
-pytestmark = [pytest.mark.fleet, pytest.mark.xdist_group("lab")]
+pytestmark = pytest.mark.fleet
 
 SECRET = "not-to-be-seen-anywhere-0123456789abcdefghijklmnop"
 

@@ -85,3 +85,23 @@ def test_prune_removes_what_has_expired_and_says_when_nothing_has(app: App) -> N
     assert (result.code, app.releases) == (0, left), result.err
     assert f"remove {gone}" in result.err
     assert app.run("status", "--json").events[0]["hosts"][0]["note"] == ""
+
+
+def test_exec_answers_on_stdout_with_what_the_command_prints(app: App) -> None:
+    """Its errors go to stderr, as ssh has it; a command that fails ends it with its reason."""
+    app.deploy("v1")
+    result = app.run("exec", "cat version; echo; echo a=b; echo oops >&2")
+    assert (result.code, result.out) == (0, "v1\na=b\n"), result.err
+    assert "oops" in result.err
+    failed = app.run("exec", "echo said; exit 3")
+    assert (failed.code, failed.out) == (11, "said\n")
+    assert "`echo said; exit 3`: exit 3" in failed.err
+
+
+def test_a_first_deploy_that_is_refused_leaves_only_its_lock(app: App) -> None:
+    """Nothing was changed, it says."""
+    app.configure('[shared]\nfiles = [".env"]\n')
+    app.write("v1")
+    assert app.run("deploy").code == 10
+    assert [path.name for path in app.root.iterdir()] == [".switchover"]
+    assert {path.name for path in (app.root / ".switchover").iterdir()} <= {"lock", "lock.info"}

@@ -18,7 +18,7 @@ from releases.probe import Client, Load
 from tests.app import REPOSITORY, App, until
 from tests.sshd import Sshd, free_port
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("flask")]
+pytestmark = pytest.mark.journey
 
 EXAMPLE = REPOSITORY / "examples" / "flask"
 

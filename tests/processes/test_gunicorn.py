@@ -43,6 +43,7 @@ def worker(pid: int, *uses: object, home: object = B) -> str:
         (PYSCRIPT.replace("--chdir /srv/shop/current", f"--chdir /srv/shop/releases/{A}"), "", "no `--chdir"),
         (PYSCRIPT.replace("-p /srv/shop/gunicorn.pid", "-p gunicorn.pid"), "", "is relative"),
         (PYSCRIPT + " --preload", "", "--preload"),
+        ("'gunicorn: master [wsgi:app]'", "", "setproctitle hides how it was started"),
         (PYSCRIPT, "--preload", "--preload"),
     ],
 )  # fmt: skip

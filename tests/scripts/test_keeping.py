@@ -137,3 +137,18 @@ def _runs(words: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def test_prune_removes_nothing_where_processes_cannot_be_read(account: Here) -> None:
+    """P6: what it can't judge is spared; here awk tells nothing, and no tool fails."""
+    account.release(A)
+    account.release(B)
+    account.publish(A)
+    account.own()
+    blind = account.base / "blind"
+    blind.mkdir()
+    (blind / "awk").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (blind / "awk").chmod(0o755)
+    ran = account.run(steps.prune(account.layout, (B,), '{"event":"pruned"'), path=f"{blind}:{account.path}")
+    assert (ran.code, ran.err) == (70, "prune: the processes of this host cannot be read\n")
+    assert (account.root / "releases" / B.name / "version").exists()
