@@ -253,7 +253,7 @@ def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], ans
     if not (verdict := proven(config, release, kinds, then)):
         return verdict
     for kind in kinds:
-        if not kind.same(then, now):
+        if not kind.same(release, then, now):
             # Not asked again: processes that keep dying would pass as soon as none of them dies during the pause.
             why = f"{kind.name}: processes that were proven died within the pause"
             return Verdict(why, final=True, about=kind.name)

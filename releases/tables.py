@@ -52,17 +52,17 @@ def processes(host: Surveyed) -> tuple[Row, ...]:
     """One row for each process that has to do with a release, new beside old; ``*`` marks what gets new work."""
     rows = []
     for running in sorted(host.facts.running, key=lambda p: (str(_release(host, p)), p.pid)):
-        owner = next((kind.name for kind in host.kinds if kind.owns(running, host.facts)), "-")
+        owner = next((kind for kind in host.kinds if kind.owns(running, host.facts)), None)
         release = _release(host, running)
         rows.append(
             {
                 "host": host.name,
-                "process": owner,
+                "process": owner.name if owner else "-",
                 "pid": str(running.pid),
                 "command": running.command,
                 "release": str(release or "?"),
                 "age": age(running.age_s),
-                "traffic": "*" if owner != "-" and _accepts(host, running, release) else "",
+                "traffic": "*" if owner and owner.accepts(running, host.facts) else "",
                 "unit": "" if running.unit == "-" else running.unit,
             }
         )
@@ -71,15 +71,6 @@ def processes(host: Surveyed) -> tuple[Row, ...]:
 
 def _release(host: Surveyed, running: Running) -> Release | None:
     return running.release or (next(iter(running.uses)) if len(running.uses) == 1 else None)
-
-
-def _accepts(host: Surveyed, running: Running, release: Release | None) -> bool:
-    """Instances that were told to stop take nothing new; all others do."""
-    for line in (value for key, value in host.facts.answer if key.endswith(".instance")):
-        unit, active, *_ = line.split(" ")
-        if unit == running.unit:
-            return active in ("active", "reloading")
-    return release == host.facts.live
 
 
 def status(host: Surveyed) -> Row:

@@ -33,30 +33,39 @@ done
 
 
 class Gate:
-    """Wrappers in *home*/bin, to be the PATH of the host; open until `close`."""
+    """Wrappers of all tools, at *home*/bin, to be the PATH of the host; open until `close`."""
 
     def __init__(self, home: Path) -> None:
-        self.bin, self.state = home / "bin", home / "state"
-        self.bin.mkdir(parents=True)
+        self.bin, self.state, self._wrapped = home / "bin", home / "state", home / "wrapped"
+        self._wrapped.mkdir(parents=True)
         wrapper = home / "wrapper"
         wrapper.write_text(SHELL.format(state=self.state))
         wrapper.chmod(0o755)
         tools = {path.name for path in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir())}
         for tool in tools - {"[", "sshd"}:
-            (self.bin / tool).symlink_to(wrapper)
+            (self._wrapped / tool).symlink_to(wrapper)
         self.state.mkdir()
         for name in ("told", "go"):
             os.mkfifo(self.state / name)
         self._told = os.open(self.state / "told", os.O_RDWR | os.O_NONBLOCK)
         self._go = os.open(self.state / "go", os.O_RDWR | os.O_NONBLOCK)
         self._heard = b""
+        self._lead_to(Path("/usr/bin"))
+
+    def _lead_to(self, tools: Path) -> None:
+        """Let the host find its tools there: an open gate costs nothing."""
+        fresh = self.bin.with_name("bin.new")
+        fresh.symlink_to(tools)
+        fresh.replace(self.bin)
 
     def close(self) -> None:
         """From now on each step waits for `let`."""
         (self.state / "closed").touch()
+        self._lead_to(self._wrapped)
 
     def open(self) -> None:
         """Let all that comes pass, and forget what was counted; what waits already goes on waiting."""
+        self._lead_to(Path("/usr/bin"))
         for name in ("closed", "counting"):
             (self.state / name).unlink(missing_ok=True)
         for call in self.state.glob("call.*"):
@@ -70,6 +79,7 @@ class Gate:
         for call in self.state.glob("call.*"):
             call.unlink()
         (self.state / "counting").write_text(f"{last}\n")
+        self._lead_to(self._wrapped)
 
     @property
     def calls(self) -> list[str]:

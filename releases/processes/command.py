@@ -92,10 +92,14 @@ class Command:
             return Verdict(note=f"{self.name}: `{self.settings.prove}` says so")
         return Verdict(f"{self.name}: `{self.settings.prove}` says {says[:80] or 'nothing'}, not {release}")
 
-    def same(self, then: Answer, now: Answer) -> bool:
+    def same(self, release: Release, then: Answer, now: Answer) -> bool:
         """Known only by what it says."""
         return then.all(f"{self.name}.says") == now.all(f"{self.name}.says")
 
     def owns(self, running: Running, facts: Facts) -> bool:
         """Cannot be told."""
         return False
+
+    def accepts(self, running: Running, facts: Facts) -> bool:
+        """What runs the live release does."""
+        return running.release == facts.live

@@ -143,7 +143,7 @@ class Gunicorn:
                 return Verdict(f"{self.name}: worker {pid} uses {', '.join(map(str, other))}", final=True)
         return Verdict(note=f"{self.name}: master {master}, {len(workers)} workers")
 
-    def same(self, then: Answer, now: Answer) -> bool:
+    def same(self, release: Release, then: Answer, now: Answer) -> bool:
         """The same master with the same workers."""
         keys = (f"{self.name}.master", f"{self.name}.worker")
         return all(set(then.all(key)) <= set(now.all(key)) for key in keys)
@@ -153,6 +153,10 @@ class Gunicorn:
         answer = facts.answer.below(self.name)
         workers = {int(line.split()[0]) for line in answer.all("worker")}
         return running.pid == answer.number("master") or running.pid in workers
+
+    def accepts(self, running: Running, facts: Facts) -> bool:
+        """A worker of the live release does; one of an older drains."""
+        return running.release == facts.live
 
     def _reload(self, switch: Switch, says: str) -> Step:
         values = {"root": self.root, "process": self.values(switch), "replace": switch.replaced}

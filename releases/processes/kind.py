@@ -74,12 +74,16 @@ class Kind(Protocol):
         """Does every process of it run *release*?"""
         ...
 
-    def same(self, then: Answer, now: Answer) -> bool:
-        """Are these the same processes as *then*?"""
+    def same(self, release: Release, then: Answer, now: Answer) -> bool:
+        """Are the processes that run *release* still those of *then*?"""
         ...
 
     def owns(self, running: Running, facts: Facts) -> bool:
         """Is this one of its processes?"""
+        ...
+
+    def accepts(self, running: Running, facts: Facts) -> bool:
+        """Does this process of its own get new work?"""
         ...
 
 

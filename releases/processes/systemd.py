@@ -167,14 +167,20 @@ class Systemd:
                 )
         return Verdict(note=f"{self.name}: {ours[-1].unit}, {len(pids)} processes")
 
-    def same(self, then: Answer, now: Answer) -> bool:
-        """The main process of each instance that was up is still the one it was."""
-        before = {(i.unit, i.main, i.restarts) for i in self.instances(then) if i.active == "active"}
+    def same(self, release: Release, then: Answer, now: Answer) -> bool:
+        """The main process of each instance of *release* that was up is still the one it was; older ones may die."""
+        up = (i for i in self.instances(then) if i.active == "active" and i.release == release)
+        before = {(i.unit, i.main, i.restarts) for i in up}
         return before <= {(i.unit, i.main, i.restarts) for i in self.instances(now)}
 
     def owns(self, running: Running, facts: Facts) -> bool:
         """What runs in one of its units."""
         return running.unit.startswith(f"{self.unit}@")
+
+    def accepts(self, running: Running, facts: Facts) -> bool:
+        """What runs in an instance that was not told to stop."""
+        up = (i.unit for i in self.instances(facts.answer) if i.active in ("active", "reloading"))
+        return running.unit in up
 
     def instances(self, answer: Answer) -> tuple[Instance, ...]:
         """Every instance that systemd knows, failed ones too."""

@@ -2,8 +2,8 @@
 # $1 the lock, empty for a session that only reads · $2 a random word that marks our own lines · $3 seconds without a
 # word from the controller after which it is given up · $4 runner.sh
 unset CDPATH ENV BASH_ENV
-LC_ALL=C SESSION=$$
-export LC_ALL SESSION
+LOCALE=${LC_ALL-} LC_ALL=C SESSION=$$
+export LOCALE LC_ALL SESSION
 umask 022
 cd / || exit 70
 for tool in setsid timeout ${1:+flock}; do
@@ -14,7 +14,7 @@ if [ -n "$1" ]; then
   root=${private%/*}
   [ -e "$root" ] || { echo "FAIL $2 66 $root does not exist"; exit 66; }
   [ -d "$root" ] || { echo "FAIL $2 65 $root is a file, not a directory"; exit 65; }
-  problem=$({ mkdir -p "$private" && : >>"$1"; } 2>&1) || {
+  problem=$({ [ -d "$private" ] || mkdir -m 0700 "$private"; : >>"$1"; } 2>&1) || {
     case $problem in *"ermission denied") code=77 ;; *) code=73 ;; esac
     echo "FAIL $2 $code $(id -un 2>/dev/null || id -u) cannot write $1: ${problem##*: }"
     exit $code

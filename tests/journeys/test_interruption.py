@@ -320,6 +320,7 @@ def settled(shop: Shop) -> bool:
 def mended(stage: Stage, shop: Shop, verb: str, *, confirmed: bool | None) -> None:
     """Let the host see to itself, and hold it to the promises; *confirmed*: had it been? None: ask the journal."""
     began = time.monotonic()
+    stage.gate.open()
     until(lambda: not shop.locked, limit_s=5, what="the lock")
     until(
         lambda: settled(shop) and not left(stage, shop), limit_s=10, what=f"the dead man's switch {left(stage, shop)}"

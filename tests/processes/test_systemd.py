@@ -63,9 +63,9 @@ def test_what_is_not_seen_running_the_release_is_not_proven(
 def test_processes_are_the_same_only_while_the_main_process_lives_on() -> None:
     """What crashes after its boot is caught by the second look."""
     kind, then = found(instance(B))
-    assert kind.same(then.answer, found(instance(B))[1].answer)
-    assert not kind.same(then.answer, found(instance(B, restarts=1, main=30))[1].answer)
-    assert not kind.same(then.answer, found()[1].answer)
+    assert kind.same(B, then.answer, found(instance(B))[1].answer)
+    assert not kind.same(B, then.answer, found(instance(B, restarts=1, main=30))[1].answer)
+    assert not kind.same(B, then.answer, found()[1].answer)
 
 
 def test_a_server_starts_before_the_rename_and_a_worker_after_it() -> None:
