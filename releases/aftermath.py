@@ -1,10 +1,12 @@
 """What is true after a plan has failed on a host: take back, look, and put a name to it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from . import steps
 from .errors import OutcomeUnknown, ReleaseError
+from .facts import Facts
 from .fleet import Fleet
 from .history import prefix
 from .outcome import Outcome
@@ -27,38 +29,52 @@ class Aftermath:
         """What went wrong first."""
         return next(iter(self.failed.values()), ReleaseError("interrupted"))
 
-    def unchanged(self, ran: tuple[str, ...]) -> Outcome:
-        """Nothing was switched anywhere; *ran* names what did run. Journaled where the host can be reached."""
+    def unchanged(self) -> Outcome:
+        """Nothing was switched anywhere; what did run is named. Journaled where the host can be reached."""
         hint = self.first.hint
         if self.plan.verb == "already_live":
             hint = hint or "`inv deploy --force` makes a new release of it, and starts what is down"
         found = self._looked()
-        return Outcome("unchanged", why="; ".join([str(self.first), *ran]), hint=hint, hosts=self._words(found))
+        return Outcome("unchanged", why=self._why(found), hint=hint, hosts=self._words(found))
 
     def taken_back(self) -> Outcome:
         """Every host that was switched goes back, and says of itself what is true; ``live``: it was confirmed."""
-        for name in self.fleet.sessions:
-            if not isinstance(self.failed.get(name), OutcomeUnknown):
-                self._take_back(name)
+        names = [name for name in self.fleet.sessions if not isinstance(self.failed.get(name), OutcomeUnknown)]
+        self.fleet.each(names, self._take_back)
         found = self._looked()
-        why, hint, words = str(self.first), self.first.hint, self._words(found)
+        why, hint, words = self._why(found), self.first.hint, self._words(found)
         known = [host.facts for host in found.values() if host]
-        live = [f for f in known if f.live == self.plan.release and f.history.ended("live", self.plan.number)]
+        live = [f for f in known if f.live == self.plan.release and self._is_confirmed(f)]
+        stuck = [f for f in known if str(self.plan.number) in f.armed]
         back = [end for f in known if (end := f.history.ended("reverted", self.plan.number))]
         if len(known) < len(found):
             return Outcome("unknown", why=why, hint="`inv status` asks the host what is true", hosts=words)
         if len(live) == len(known):
             return Outcome("live")
-        if live or any(end.get("code") for end in back):
+        if live or stuck or any(end.get("code") for end in back):
             return Outcome("partial", why=why, hint=hint, hosts=words)
         return Outcome("reverted" if back else "unchanged", why=why, hint=hint, hosts=words)
+
+    def _is_confirmed(self, facts: Facts) -> bool:
+        """By the rename; the journal may not have been told yet."""
+        return str(self.plan.number) in facts.confirmed or bool(facts.history.ended("live", self.plan.number))
+
+    def _why(self, found: Mapping[str, Surveyed | None]) -> str:
+        """What went wrong first, and which migrations of this deploy ran all the same: the schema stays wider."""
+        ran = {
+            str(event["phase"]): f"{name}: {event['phase']} migrations ran: {', '.join(map(str, event['names']))}"
+            for name, host in found.items()
+            for event in (host.facts.history.migrated if host else ())
+            if event.get("deploy") == self.plan.number
+        }
+        return "; ".join([str(self.first), *ran.values()])
 
     def _take_back(self, name: str) -> None:
         report = self.fleet.report
         step = Step("takeback", {"root": self.fleet.targets[name].config.root}, "take the switch back", timeout_s=300)
         report.began_step(name, step)
         try:
-            self.fleet.run(name, step, number=self.plan.number)
+            self.fleet.run(name, step)  # its beginning is not journaled: a full disk must not stop it
         except ReleaseError as error:
             report.say(str(error))
 
@@ -67,7 +83,8 @@ class Aftermath:
         found = {name: self._look(name) for name in self.plan.steps}
         for name, host in found.items():
             history = host.facts.history if host else None
-            if host and history and not any(history.ended(how, self.plan.number) for how in ("live", "reverted")):
+            ended = history and any(history.ended(how, self.plan.number) for how in ("live", "reverted"))
+            if host and not ended and not self._is_confirmed(host.facts):
                 self._write_failure(name, host)
         return found
 
@@ -75,7 +92,8 @@ class Aftermath:
         try:
             session = self.fleet.sessions.get(name)
             if session and not session.lost:
-                return self.fleet.survey(name)
+                with suppress(OutcomeUnknown):
+                    return self.fleet.survey(name)
             self.fleet.report.say("reconnecting to see what is true", name)
             return self.fleet.reopen(name, within_s=RECONNECT_S)
         except ReleaseError as error:
@@ -83,7 +101,7 @@ class Aftermath:
             return None
 
     def _write_failure(self, name: str, host: Surveyed) -> None:
-        plan, why = self.plan, str(self.first)[:300]
+        plan, why = self.plan, self.first.record[:300]
         event = {"event": "failed", "deploy": plan.number, "verb": plan.verb, "release": str(plan.release), "why": why}
         try:
             self.fleet.run(name, steps.end(host.layout, prefix(event)))
@@ -98,7 +116,7 @@ class Aftermath:
                 words[name] = "cannot be reached; it goes back by itself unless the switch was confirmed"
                 continue
             end = host.facts.history.ended("reverted", self.plan.number)
-            words[name] = f"live: {host.facts.live or 'nothing'}" + (
-                ", not taken back whole" if end.get("code") else ""
-            )
+            stuck = str(self.plan.number) in host.facts.armed
+            more = ", not taken back whole" if end.get("code") else ", could not be taken back" if stuck else ""
+            words[name] = f"live: {host.facts.live or 'nothing'}{more}"
         return words

@@ -1,6 +1,9 @@
 """Carries a plan over a fleet, phase by phase; when a host fails, takes back what was switched."""
 
+import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -121,7 +124,7 @@ class Carriage:
     def _step(self, name: str, step: Step) -> None:
         report = self.fleet.report
         report.began_step(name, step)
-        if step.name == "send":
+        if step.streams:
             self.send(name, step, self.answers.get((name, "stage"), Answer()))
             report.ended_step(name, step)
             return
@@ -140,7 +143,7 @@ class Carriage:
                 return verdict
             if verdict.final or time.monotonic() >= end or self.stopping.is_set():
                 self._hear_last_words(name, step, verdict.about)
-                raise StepFailed(name, step.label, 70, [verdict.why])
+                raise StepFailed(name, step.label, 70, [verdict.why], judged=True)
             time.sleep(AGAIN_S)
 
     def _hear_last_words(self, name: str, step: Step, process: str) -> None:
@@ -158,6 +161,8 @@ class Carriage:
         switch = Switch(root, plan.number, release, self._previous(name))
         if step.name == "arm":
             return armed(plan, name, step, switch)
+        if step.name == "check" and any(s.template == "commands" for s in plan.steps[name]):
+            return replace(step, values={**step.values, "copies": True})  # a step of the team's own runs in it, too
         return steps.filled(step, switch)
 
     def _previous(self, name: str) -> Release | None:
@@ -166,39 +171,55 @@ class Carriage:
     def _locally(self, hook: str) -> bool:
         for command in self.plan.local.get(hook, ()):
             self.fleet.report.say(f"+ {command}", "local")
-            if code := subprocess.run(command, shell=True, stdin=subprocess.DEVNULL).returncode:
-                self.failed[""] = ReleaseError(f"local {hook}: `{command}` failed: exit {code}")
+            if why := run_here(command, limit_s=self.plan.local_s):
+                self.failed[""] = ReleaseError(f"local {hook}: `{command}` failed: {why}")
                 return False
         return True
 
     def _unchanged(self) -> Outcome:
-        """Nothing was switched; expand migrations that ran are named, since the schema stays wider."""
-        ran = {name: answer.one("expand") for (name, step), answer in self.answers.items() if step == "expand"}
-        return self._aftermath().unchanged(
-            tuple(f"{n}: expand migrations ran: {what}" for n, what in ran.items() if what)
-        )
+        return self._aftermath().unchanged()
 
     def _taken_back(self) -> Outcome:
         """Unless the hosts say that the switch was confirmed: then what follows is done as well."""
         outcome = self._aftermath().taken_back()
         if outcome.name != "live":
             return outcome
+        for error in self.failed.values():
+            self.fleet.report.say(f"warning: {error}")
         self.failed.clear()
         return self._live()
+
+    def _afterwards(self, name: str, *, finishing: bool) -> None:
+        """On one host: what was replaced is told to stop before anything else is done, which may take its time."""
+        for step in self.plan.steps[name]:
+            if step.phase is Phase.AFTER and not step.process and (step.name == "finish") is finishing:
+                try:
+                    self._step(name, step)
+                except ReleaseError as error:
+                    self.fleet.report.say(f"warning: {error}")
 
     def _aftermath(self) -> Aftermath:
         return Aftermath(self.plan, self.fleet, self.failed)
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""
-        self.reached = Phase.AFTER
-        for name in self.plan.hosts_of(Phase.AFTER):
-            for step in self.plan.steps[name]:
-                if step.phase is Phase.AFTER and not step.process:
-                    try:
-                        self._step(name, step)
-                    except ReleaseError as error:
-                        self.fleet.report.say(f"warning: {error}")
+        self.reached, names = Phase.AFTER, self.plan.hosts_of(Phase.AFTER)
+        self.fleet.each(names, lambda name: self._afterwards(name, finishing=True))
+        self.fleet.each(names, lambda name: self._afterwards(name, finishing=False))
         if not self._locally("after_switch"):
             self.fleet.report.say(f"warning: {self.failed.pop('')}")
         return Outcome("live")
+
+
+def run_here(command: str, *, limit_s: float) -> str:
+    """Run a command on the controller, its output on stderr; why it failed, empty when it did not."""
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+    try:
+        code = process.wait(limit_s)
+        return f"exit {code}" if code else ""
+    except subprocess.TimeoutExpired:
+        return f"no end within {limit_s:g} s"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -14,7 +14,18 @@ from .processes.kind import Switch
 from .prune import pruning
 from .size import counted, size
 from .surveyed import Surveyed
-from .switching import Author, began, local, number, rehearse, switch_over
+from .switching import (
+    Author,
+    began,
+    known,
+    local,
+    notes,
+    number,
+    rehearse,
+    switch_over,
+    switched_to,
+    unsettled,
+)
 
 BLOCK = 4096
 HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of a release
@@ -48,7 +59,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
         _forecast(host, shipment)
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leads=host is hosts[0]) for host in hosts}
-    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), local(hosts[0]))
+    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **local(hosts[0]))
 
 
 def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
@@ -57,30 +68,19 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
         host.check()
         if release not in host.facts.complete:
             raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
+        host.check_schema(release)
     if all(host.facts.live == release for host in hosts):
         return _proof_only(hosts)
-    n = number(hosts)
-    plan = {}
+    n, plan = number(hosts), {}
     for host in hosts:
-        switch = Switch(
-            host.config.root,
-            n,
-            release,
-            host.facts.live,
-            replaced=not host.facts.same_environment(release, host.facts.live),
-        )
-        plan[host.name] = (
-            began(host, switch, "deploy", author),
-            steps.verify(host.layout, release),
-            *rehearse(host, switch),
-            *switch_over(host, switch),
-        )
-    return Plan("deploy", n, release, hosts[0].facts.live, plan, local=local(hosts[0]))
+        switch = known(host, n, release)
+        plan[host.name] = switched_to(host, switch, "deploy", author, *_expanding(host, switch, leads=host is hosts[0]))
+    return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **local(hosts[0]))
 
 
 def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads: bool) -> tuple[Step, ...]:
     config, release = host.config, shipment.release
-    switch = Switch(config.root, n, release, host.facts.live, replaced=replaced(config, host, shipment))
+    switch = Switch(config.root, n, release, host.facts.live, replaced=bool(changed(host, shipment)))
     return (
         began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
         *_staging(host, shipment, switch),
@@ -106,7 +106,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
     return (
         steps.stage(layout, release, host.facts.newest if host.name in shipment.bases else None),
         steps.send(layout, release, says, timeout_s=6 * 3600),
-        steps.check(layout, release, shipment.manifest.digest, copies=bool(prepare.commands)),
+        steps.check(layout, release, shipment.manifest.digest, copies=touched(config)),
         *linked,
         *prepared,
         steps.seal(layout, release, again=bool(prepare.commands)),
@@ -122,13 +122,21 @@ def _expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ..
     return (*migrations.steps(settings, switch, initial=initial), *probe)
 
 
-def replaced(config: Config, host: Surveyed, shipment: Shipment) -> bool:
-    """Has one of the ``environment`` files changed since what is live? Then processes must be new."""
-    base = shipment.bases.get(host.name)
-    if base is None or host.facts.live is None:
-        return False
+def touched(config: Config) -> bool:
+    """Do commands run in the release? What they chmod or truncate must be nobody else's, so it is made of copies."""
+    hooks = config.hooks
+    return bool(config.prepare.commands or config.migrations or hooks.before_switch or hooks.after_switch)
+
+
+def changed(host: Surveyed, shipment: Shipment) -> tuple[str, ...]:
+    """The ``environment`` files that have changed since what is live, or may have: then processes must be new."""
+    base, wanted = shipment.bases.get(host.name), host.config.prepare.environment
+    if host.facts.live is None:
+        return ()
+    if base is None or host.facts.newest != host.facts.live:
+        return wanted
     now, then = ({e.path: e.sha256 for e in m.entries} for m in (shipment.manifest, base))
-    return any(now.get(path) != then.get(path) for path in config.prepare.environment)
+    return tuple(path for path in wanted if now.get(path) != then.get(path))
 
 
 def _is_live(host: Surveyed, shipment: Shipment) -> bool:
@@ -142,15 +150,16 @@ def _proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
     assert live is not None
     plan = {}
     for host in hosts:
-        step = steps.prove(host.config, live, host.kinds, None, wait_s=10)
-        plan[host.name] = (replace(step, phase=Phase.REHEARSE),)
+        looks = (steps.prove, steps.settled)
+        each = (look(host.config, live, host.kinds, None, wait_s=10) for look in looks)
+        plan[host.name] = tuple(replace(step, phase=Phase.REHEARSE) for step in each)
     return Plan("already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",))
 
 
 def _forecast(host: Surveyed, shipment: Shipment) -> None:
     """Refuse what would not fit: bytes in whole blocks and inodes, before anything is sent."""
-    needed, copies = shipment.difference(host), bool(host.config.prepare.commands)
-    entries = shipment.manifest.entries if copies else needed.sent
+    needed, copies = shipment.difference(host), touched(host.config)
+    entries = (*needed.sent, *(shipment.manifest.entries if copies else ()))  # copied while what was sent is there
     blocks = sum(-(-entry.size_bytes // BLOCK) * BLOCK for entry in entries)
     wanted = int((blocks + len(shipment.manifest.text) + BLOCK * 16) * HEADROOM)
     facts = host.facts
@@ -159,9 +168,10 @@ def _forecast(host: Surveyed, shipment: Shipment) -> None:
             f"{host.name}: {size(wanted)} are needed below {host.config.root}, {size(facts.free_bytes)} are free",
             hint="`inv prune` removes releases that nothing needs",
         )
-    if facts.free_inodes and len(shipment.manifest.entries) + 64 > facts.free_inodes:
+    inodes = len(shipment.manifest.entries) * (2 if copies else 1)
+    if facts.free_inodes and inodes + 64 > facts.free_inodes:
         raise Refused(
-            f"{host.name}: {len(shipment.manifest.entries)} inodes are needed, {facts.free_inodes} are free",
+            f"{host.name}: {inodes} inodes are needed, {facts.free_inodes} are free",
             hint="`inv prune` removes releases that nothing needs",
         )
 
@@ -171,15 +181,14 @@ def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
     skewed = [
         f"{h.name}: its clock is {h.facts.clock_skew_s:+.0f} s off" for h in hosts if abs(h.facts.clock_skew_s) > 60
     ]
-    unread = [f"{h.name}: deploy {n} was not confirmed; it is taken back first" for h in hosts for n in h.facts.armed]
-    changed = [
-        f"{h.name}: processes are replaced: an environment file has changed"
+    replaced = [
+        f"{h.name}: processes are replaced: {', '.join(paths)} {'' if h.name in shipment.bases else 'may have '}changed"
         for h in hosts
-        if replaced(h.config, h, shipment)
+        if (paths := changed(h, shipment))
     ]
     shipped = {entry.path for entry in shipment.manifest.entries}
     named = dict.fromkeys(path for h in hosts for path in h.config.prepare.environment)
     unshipped = [
         f"prepare.environment: {path} is not shipped, so it never changes" for path in named if path not in shipped
     ]
-    return tuple(filter(None, (what, *skewed, *unread, *changed, *unshipped)))
+    return tuple(filter(None, (what, *skewed, *unsettled(hosts), *replaced, *unshipped)))

@@ -24,6 +24,11 @@ class ReleaseError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def record(self) -> str:
+        """What a journal may keep of it: never what somebody's program said, since that may be a secret."""
+        return str(self)
+
 
 class UsageError(ReleaseError):
     """The command line asks for what cannot be."""
@@ -59,12 +64,22 @@ class Unreachable(Refused):
 
 
 class StepFailed(ReleaseError):
-    """A step ended with an error on *host*; *code* is its exit code (sysexits), *tail* its last lines."""
+    """A step ended with an error on *host*; *code* is its exit code (sysexits), *tail* its last lines.
 
-    def __init__(self, host: str, step: str, code: int, tail: Sequence[str] = (), *, hint: str = "") -> None:
+    *judged*: they are our own words about what it answered.
+    """
+
+    def __init__(
+        self, host: str, step: str, code: int, tail: Sequence[str] = (), *, hint: str = "", judged: bool = False
+    ) -> None:
         why = next((line for line in reversed(tail) if line.strip()), f"exit {code}")
         super().__init__(f"{host}: {step} failed: {why.removeprefix(f'{step}: ')}", hint=hint)
-        self.host, self.step, self.code, self.tail = host, step, code, tuple(tail)
+        self.host, self.step, self.code, self.tail, self.judged = host, step, code, tuple(tail), judged
+
+    @property
+    def record(self) -> str:
+        """The step and its exit code, or our own verdict."""
+        return str(self) if self.judged else f"{self.host}: {self.step} failed: exit {self.code}"
 
 
 class OutcomeUnknown(ReleaseError):

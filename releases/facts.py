@@ -41,6 +41,7 @@ class Facts:
     debris: tuple[str, ...]
     history: History
     armed: tuple[str, ...]
+    confirmed: tuple[str, ...]
     pins: frozenset[Release]
     running: tuple[Running, ...]
     free_bytes: int
@@ -67,6 +68,7 @@ class Facts:
             debris=answer.all("debris"),
             history=History.parse(answer.all("journal")),
             armed=answer.all("armed"),
+            confirmed=answer.all("confirmed"),
             pins=frozenset(_releases(answer.all("pin"))),
             running=tuple(map(Running.parse, answer.all("process"))),
             free_bytes=answer.number("free_kib") * 1024,

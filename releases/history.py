@@ -77,8 +77,37 @@ class History:
 
     @property
     def migrated(self) -> tuple[Event, ...]:
-        """The migrations that ran, and of which phase."""
-        return self._of("migrated")
+        """The migrations that ran, and of which phase; of a run that was cut short, all that it was about to run.
+
+        Those of which a later listing says that they still wait are left out.
+        """
+        found = list[Event]()
+        for event in self._of("migrating", "migrated", "pending"):
+            if event["event"] == "migrated":
+                same = ("deploy", "phase")
+                found = [e for e in found if e["event"] == "migrated" or any(e.get(k) != event.get(k) for k in same)]
+            if event["event"] != "migrating":
+                waiting = set(event.get("left", ()))
+                found = [_without(e, waiting) if e["event"] == "migrating" else e for e in found]
+            if event["event"] != "pending":
+                found.append(event)
+        return tuple(event for event in found if event.get("names"))
+
+    def beyond(self, target: Release) -> str:
+        """The contract migration that ran and that *target* does not know; empty when there is none.
+
+        A release knows what was run by itself or an older one, and what it listed as pending when it was deployed.
+        """
+        order = [r.name for e in self._of("deploy") if (r := Release.parse(str(e.get("release"))))]
+        age = {name: i for i, name in reversed(list(enumerate(order)))}
+        listed = (e for e in self._of("migrated", "pending") if e.get("release") == target.name)
+        known = {str(left).removeprefix("contract ") for event in listed for left in event.get("left", ())}
+        for event in self.migrated:
+            newer = age.get(str(event.get("release")), len(order)) > age.get(target.name, -1)
+            unknown = [str(name) for name in event.get("names", ()) if name not in known]
+            if event.get("phase") == "contract" and newer and unknown:
+                return unknown[0]
+        return ""
 
     def _of(self, *names: str) -> tuple[Event, ...]:
         return tuple(event for event in self.events if event["event"] in names)
@@ -98,6 +127,12 @@ def prefix(event: Event) -> str:
     '{"event":"live"'
     """
     return json.dumps(event, separators=(",", ":"), ensure_ascii=True)[:-1]
+
+
+def _without(event: Event, waiting: set[object]) -> Event:
+    """What was about to run, less what still waits."""
+    phase = event.get("phase")
+    return {**event, "names": [name for name in event.get("names", ()) if f"{phase} {name}" not in waiting]}
 
 
 def _number(event: Event) -> int:

@@ -84,7 +84,7 @@ class Plan:
     """Which steps run on which host to make *release* live in place of *previous*.
 
     A plan is carried phase by phase with a barrier between them: no host switches before every host has staged.
-    *local* are the commands of the controller, before and after the switch.
+    *local* are the commands of the controller, before and after the switch; each has *local_s*.
     """
 
     verb: str
@@ -94,6 +94,7 @@ class Plan:
     steps: Mapping[str, tuple[Step, ...]]
     notes: tuple[str, ...] = ()
     local: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    local_s: float = 600.0
     left_out: frozenset[str] = frozenset()
 
     def before(self, name: str, step: Step) -> "Plan":

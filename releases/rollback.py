@@ -1,13 +1,10 @@
 """rollback: back to the newest proven release before this one, by the same switch, with the same proof."""
 
-from . import steps
 from .errors import Refused
-from .history import History
 from .layout import Release
 from .plan import Plan
-from .processes.kind import Switch
 from .surveyed import Surveyed
-from .switching import Author, began, local, number, rehearse, switch_over
+from .switching import Author, known, local, notes, number, switched_to
 
 
 def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = None) -> Plan:
@@ -22,20 +19,8 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = No
     plan = {}
     for host in hosts:
         _check(host, target)
-        switch = Switch(
-            host.config.root,
-            n,
-            target,
-            host.facts.live,
-            replaced=not host.facts.same_environment(target, host.facts.live),
-        )
-        plan[host.name] = (
-            began(host, switch, "rollback", author),
-            steps.verify(host.layout, target),
-            *rehearse(host, switch),
-            *switch_over(host, switch),
-        )
-    return Plan("rollback", n, target, hosts[0].facts.live, plan, local=local(hosts[0]))
+        plan[host.name] = switched_to(host, known(host, n, target), "rollback", author)
+    return Plan("rollback", n, target, hosts[0].facts.live, plan, notes(hosts, target), **local(hosts[0]))
 
 
 def _common(hosts: tuple[Surveyed, ...]) -> Release:
@@ -62,32 +47,4 @@ def _check(host: Surveyed, target: Release) -> None:
             f"{host.name}: {target} was never live and proven",
             hint=f"`inv deploy --release {target}` proves it first",
         )
-    if passed := beyond(facts.history, target):
-        safe = [r.name for r in facts.history.proven if r in facts.complete and not beyond(facts.history, r)]
-        raise Refused(
-            f"{host.name}: the schema is past {target}: contract migration {passed} has run since",
-            hint=f"still safe: {', '.join(n for n in safe if n != str(facts.live)) or 'none: deploy a fix instead'}",
-        )
-
-
-def beyond(history: History, target: Release) -> str:
-    """The contract migration that ran and that *target* does not know; empty when there is none.
-
-    A release knows what was run by itself or an older one, and what it listed as pending when it was deployed.
-    """
-    order = [r.name for e in history.events if e["event"] == "deploy" and (r := Release.parse(str(e.get("release"))))]
-    age = {name: i for i, name in reversed(list(enumerate(order)))}
-    known = {
-        str(left).removeprefix("contract ")
-        for event in history.migrated
-        if event.get("release") == target.name
-        for left in event.get("left", ())
-        if str(left).startswith("contract ")
-    }
-    for event in history.migrated:
-        newer = age.get(str(event.get("release")), len(order)) > age.get(target.name, -1)
-        if event.get("phase") == "contract" and newer:
-            for name in event.get("names", ()):
-                if name not in known:
-                    return str(name)
-    return ""
+    host.check_schema(target)

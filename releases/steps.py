@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import PurePosixPath
 
 from .answer import Answer
 from .config import Config
@@ -14,6 +13,8 @@ from .plan import Phase, Step, Verdict
 from .processes.kind import Kind, Switch
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HASHING_S = 1800.0  # what every byte of a release may take to be read
+ASKING_S = 60.0  # what a proof may take besides its questions
 
 
 def survey(config: Config, kinds: Iterable[Kind]) -> Step:
@@ -22,7 +23,7 @@ def survey(config: Config, kinds: Iterable[Kind]) -> Step:
         "root": config.root,
         "expected": config.shared.files,
         "environment": config.prepare.environment,
-        "processes": [k.values() for k in kinds],
+        "processes": [{**k.values(), "surveyed": True} for k in kinds],
     }
     return Step("survey", values, "look")
 
@@ -45,7 +46,9 @@ def end(layout: Layout, event: str, phase: Phase = Phase.AFTER) -> Step:
 def stage(layout: Layout, release: Release, base: Release | None) -> Step:
     """Make room: what dead deploys left half made goes; *base*, which files are linked from, is verified."""
     says = "remove what dead deploys left half made"
-    return Step("stage", {"root": layout.root, "release": release, "base": base}, says, Phase.STAGE, timeout_s=600)
+    return Step(
+        "stage", {"root": layout.root, "release": release, "base": base}, says, Phase.STAGE, timeout_s=HASHING_S
+    )
 
 
 def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> Step:
@@ -64,13 +67,14 @@ def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Ste
     """Compare every digest and mode with the manifest; *copies*: share no file with another release."""
     says = f"compare every file with the manifest{', in copies that no other release shares' if copies else ''}"
     values = {"root": layout.root, "release": release, "manifest": digest, "copies": copies}
-    return Step("check", values, says, Phase.STAGE, judge=partial(whole, str(release)), timeout_s=1800)
+    return Step("check", values, says, Phase.STAGE, judge=partial(whole, str(release)), timeout_s=HASHING_S)
 
 
 def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step:
     """Compare a complete release with its manifest."""
     values = {"root": layout.root, "release": release}
-    return Step("verify", values, f"compare {release} with its manifest", phase, judge=partial(whole, str(release)))
+    says, judge = f"compare {release} with its manifest", partial(whole, str(release))
+    return Step("verify", values, says, phase, judge=judge, timeout_s=HASHING_S)
 
 
 def whole(release: str, answer: Answer) -> Verdict:
@@ -106,7 +110,7 @@ def seal(layout: Layout, release: Release, *, again: bool) -> Step:
     """
     says = "make it read-only, and complete: the manifest is written last"
     values = {"root": layout.root, "release": release, "again": again}
-    return Step("seal", values, says, Phase.STAGE, judge=_unchanged, timeout_s=600)
+    return Step("seal", values, says, Phase.STAGE, judge=_unchanged, timeout_s=HASHING_S)
 
 
 def _unchanged(answer: Answer) -> Verdict:
@@ -148,9 +152,9 @@ def arm(switch: Switch) -> Step:
 
 def publish(layout: Layout, release: Release, previous: Release | None) -> Step:
     """Point ``current`` at *release* in one rename."""
-    here = {"root": layout.root, "release": layout.relative(release), "nonce": release.name}
+    here = {"root": layout.root, "release": layout.relative(release), "nonce": release.name, "back": False}
     undo = (
-        Step("publish", here | {"release": layout.relative(previous), "nonce": previous.name}, "")
+        Step("publish", here | {"release": layout.relative(previous), "nonce": previous.name, "back": True}, "")
         if previous
         else Step("unpublish", {"root": layout.root}, "")
     )
@@ -162,13 +166,14 @@ def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Swi
     judge = partial(proven, config, release, kinds)
     says = _promise(config, kinds, release)
     values = _asked(config, kinds, switch, 0)
-    return Step("prove", values, says, judge=judge, patience_s=wait_s, words=_words(kinds, switch))
+    limit_s = ASKING_S + _asking_s(config, kinds)
+    return Step("prove", values, says, judge=judge, timeout_s=limit_s, patience_s=wait_s, words=_words(kinds, switch))
 
 
-def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch, *, wait_s: float) -> Step:
+def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float) -> Step:
     """The same once more, after ``settle_s``, with the same processes."""
     pause = config.strategy.settle_s
-    judge = partial(_still_proven, config, release, kinds)
+    judge = partial(_still_proven, config, release, kinds, pause)
     says = f"{'the same processes still do' if kinds else 'it still does'} after {pause:g} s"
     values = _asked(config, kinds, switch, pause)
     return Step(
@@ -177,7 +182,7 @@ def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: S
         says,
         template="prove",
         judge=judge,
-        timeout_s=60 + pause,
+        timeout_s=ASKING_S + pause + 2 * _asking_s(config, kinds),
         patience_s=wait_s,
         words=_words(kinds, switch),
     )
@@ -193,8 +198,14 @@ def probe(config: Config, kinds: tuple[Kind, ...], switch: Switch) -> tuple[Step
     if not asked and not config.health:
         return ()
     values = {**_asked(config, (), switch, 0), "processes": asked}
-    says = f"{switch.previous}, still live, answers on the new schema"
-    return (Step("probe", values, says, Phase.EXPAND, judge=_all_healthy, timeout_s=10),)
+    says, limit_s = f"{switch.previous}, still live, answers on the new schema", 10 + _asking_s(config, kinds)
+    return (Step("probe", values, says, Phase.EXPAND, judge=_all_healthy, timeout_s=limit_s, patience_s=5),)
+
+
+def _asking_s(config: Config, kinds: Iterable[Kind]) -> float:
+    """How long it takes until every question has run into its limit."""
+    limits = [float(str(values["timeout_s"])) for kind in kinds if (values := kind.values())["url"]]
+    return sum(limits) + (config.health.timeout_s if config.health else 0.0)
 
 
 def _all_healthy(answer: Answer) -> Verdict:
@@ -233,9 +244,10 @@ def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: An
         if not (verdict := kind.proof(release, facts)):
             return replace(verdict, about=kind.name)
         notes.append(verdict.note)
-        said = answer.one(f"{kind.name}.health", "200")
+        asked = kind.values()["url"]
+        said = answer.one(f"{kind.name}.health", "" if asked else "200")
         if not said.startswith("2"):
-            return Verdict(f"{kind.name}: {kind.values()['url']} {_answered(said)}", about=kind.name)
+            return Verdict(f"{kind.name}: {asked} {_answered(said)}", about=kind.name)
     if config.health and not (said := answer.one("health")).startswith("2"):
         redirect = said.startswith("3")
         return Verdict(f"{config.health.url} {_answered(said)}", final=redirect)
@@ -247,9 +259,9 @@ def _answered(said: str) -> str:
     return f"answered {said}, wanted 200" if said[:1].isdigit() else f"did not answer: {said or 'nothing was said'}"
 
 
-def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:
-    then = Answer(tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then.")))
+def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], pause: float, answer: Answer) -> Verdict:
     now = Answer(tuple((k, v) for k, v in answer if not k.startswith("then.")))
+    then = Answer(tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then."))) if pause else now
     if not (verdict := proven(config, release, kinds, then)):
         return verdict
     for kind in kinds:
@@ -300,8 +312,3 @@ def filled(step: Step, switch: Switch) -> Step:
         return step
     whole = commands(step.name, tuple(step.values["commands"]), switch, phase=step.phase)  # type: ignore[arg-type]
     return replace(step, values=whole.values, undo=filled(step.undo, switch) if step.undo else None)
-
-
-def root_of(step: Step) -> PurePosixPath:
-    """The root that a step works in."""
-    return PurePosixPath(str(step.values["root"]))

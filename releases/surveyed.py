@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from .config import Config
 from .errors import Refused
 from .facts import Facts
-from .layout import Layout
+from .layout import Layout, Release
 from .processes.kind import Kind
 
-NEEDED = ("tar", "gzip", "zcat", "sha256sum", "awk", "xargs")
+NEEDED = ("flock", "tar", "gzip", "zcat", "sha256sum", "awk", "xargs")
 ASKERS = ("curl", "python3", "perl")
 
 
@@ -45,6 +45,17 @@ class Surveyed:
                 user = self.facts.answer.one("user")
                 return Refused(f"{self.name}: {user} may not write in {root}", hint=self._making_root())
 
+    def link_problem(self) -> Refused | None:
+        """Why what is live cannot be told."""
+        facts, current = self.facts, self.layout.current
+        hint = f"move it away: mv {current} {self.config.root}/before-switchover"
+        if facts.live_kind == "other":
+            return Refused(f"{self.name}: {current} is not a link, so no rename can replace it", hint=hint)
+        if facts.live_text and not facts.live:
+            why = f"{current} points to {facts.live_text}, which is none of our releases"
+            return Refused(f"{self.name}: {why}", hint=hint)
+        return None
+
     def _making_root(self) -> str:
         user = self.facts.answer.one("user") or "deploy"
         return f"on the host, once: sudo install -d -o {user} {self.config.root}"
@@ -52,19 +63,10 @@ class Surveyed:
     def problems(self) -> Iterator[Refused]:
         """What stands in the way of a switch, the worst first; doctor shows them all."""
         facts = self.facts
-        if problem := self.root_problem():
+        if problem := self.root_problem() or self.link_problem():
             yield problem
+        if self.root_problem():
             return
-        if facts.live_kind == "other":
-            yield Refused(
-                f"{self.name}: {self.layout.current} is not a link, so no rename can replace it",
-                hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
-            )
-        elif facts.live_text and not facts.live:
-            yield Refused(
-                f"{self.name}: {self.layout.current} points to {facts.live_text}, which is none of our releases",
-                hint=f"move it away: mv {self.layout.current} {self.config.root}/before-switchover",
-            )
         for tool in NEEDED:
             if tool not in facts.tools:
                 yield Refused(f"{self.name}: the host has no {tool}", hint="install it there")
@@ -79,6 +81,17 @@ class Surveyed:
             )
         for kind in self.kinds:
             yield from (Refused(f"{self.name}: {why}") for why in kind.conditions(facts))
+
+    def check_schema(self, release: Release) -> None:
+        """Raise `Refused` where a contract migration has run that *release* does not know."""
+        history, complete = self.facts.history, self.facts.complete
+        if passed := history.beyond(release):
+            others = (r for r in history.proven if r in complete and r != self.facts.live)
+            safe = [r.name for r in others if not history.beyond(r)]
+            raise Refused(
+                f"{self.name}: the schema is past {release}: contract migration {passed} has run since",
+                hint=f"still safe: {', '.join(safe) or 'none: deploy a fix instead'}",
+            )
 
     def check(self) -> None:
         """Raise the first of the `problems`."""

@@ -2,12 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from . import steps
 from .history import prefix
+from .layout import Release
 from .plan import Phase, Step
 from .processes.kind import Switch
 from .surveyed import Surveyed
+
+
+class Local(TypedDict):
+    """The part of a plan that runs on the controller."""
+
+    local: Mapping[str, tuple[str, ...]]
+    local_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,37 @@ def ended(host: Surveyed, switch: Switch, verb: str) -> Step:
     return steps.end(host.layout, prefix(event), Phase.EXPAND)
 
 
-def local(host: Surveyed) -> Mapping[str, tuple[str, ...]]:
-    """The hooks of the controller; those of the leader's deploy.toml count."""
-    hooks = host.config.hooks.local
-    return {"before_switch": hooks.before_switch, "after_switch": hooks.after_switch}
+def local(host: Surveyed) -> Local:
+    """The hooks of the controller, as a plan takes them; those of the leader's deploy.toml count."""
+    hooks = host.config.hooks
+    every = {"before_switch": hooks.local.before_switch, "after_switch": hooks.local.after_switch}
+    return {"local": every, "local_s": hooks.timeout_s}
+
+
+def known(host: Surveyed, n: int, release: Release) -> Switch:
+    """The switch to a *release* that lies on the host already."""
+    same = host.facts.same_environment(release, host.facts.live)
+    return Switch(host.config.root, n, release, host.facts.live, replaced=not same)
+
+
+def switched_to(host: Surveyed, switch: Switch, verb: str, author: Author, *first: Step) -> tuple[Step, ...]:
+    """Everything that makes such a release live; *first* comes once it was verified."""
+    begin, verify = began(host, switch, verb, author), steps.verify(host.layout, switch.release)
+    return (begin, verify, *first, *rehearse(host, switch), *switch_over(host, switch))
+
+
+def notes(hosts: tuple[Surveyed, ...], release: Release) -> tuple[str, ...]:
+    """What is worth knowing before such a switch: what is taken back first, which processes are replaced."""
+    environment = [h for h in hosts if h.config.prepare.environment and known(h, 0, release).replaced]
+    changed = [f"{h.name}: processes are replaced: the environment of {release} is another" for h in environment]
+    return (*unsettled(hosts), *changed)
+
+
+def unsettled(hosts: tuple[Surveyed, ...]) -> tuple[str, ...]:
+    """The deploys that died, of which the first step is to take them back."""
+    return tuple(
+        f"{h.name}: deploy {n} was not confirmed; it is taken back first" for h in hosts for n in h.facts.armed
+    )
 
 
 def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:

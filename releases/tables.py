@@ -84,6 +84,9 @@ def status(host: Surveyed) -> Row:
         "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
         "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was taken back",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",
+        f"confirmed, and what was replaced was not told to stop yet: {', '.join(facts.confirmed)}"
+        if facts.confirmed and not facts.locked
+        else "",
         f"{facts.live_text} is missing on disk: `inv deploy` or `inv rollback` replaces it"
         if facts.live and facts.live_kind == "broken"
         else "",

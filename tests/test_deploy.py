@@ -52,7 +52,7 @@ def test_what_is_live_already_is_only_proven_again() -> None:
     shipment = Shipment(B, NEW.manifest, bases={"web1": NEW.manifest})
     found = (host(A, complete=[A], journal=[live(1, A)]),)
     plan = deploy(found, shipment, ANA)
-    assert (plan.verb, names(plan)) == ("already_live", ["prove"])
+    assert (plan.verb, names(plan)) == ("already_live", ["prove", "settled"])
     assert plan.steps["web1"][0].phase < Phase.SWITCH
     assert "publish" in names(deploy(found, shipment, ANA, force=True))
 
@@ -99,7 +99,7 @@ def test_the_number_is_one_more_than_any_host_has_seen() -> None:
         ({"live_kind": "other"}, "is not a link"),
         ({"live": "/var/www/old"}, "points to /var/www/old"),
         ({"missing": ".env"}, "shared/.env is missing"),
-        ({"tool": ("curl",)}, "has no tar"),
+        ({"tool": ("curl", "flock")}, "has no tar"),
         ({"free_kib": "1"}, "are free"),
         ({"free_inodes": "3"}, "inodes are needed"),
     ],

@@ -98,12 +98,14 @@ def judge(answer: Answer, *, initial: bool) -> Verdict:
 
 
 def _values(migrations: Migrations, switch: Switch) -> dict[str, object]:
-    event = {"event": "migrated", "deploy": switch.number, "release": switch.release.name}
+    event = {"deploy": switch.number, "release": switch.release.name}
     return {
         "root": switch.root,
         "release": switch.release,
         "pending": migrations.pending,
         "expand": migrations.expand,
         "contract": migrations.contract,
-        "migrated": prefix(event),
+        "listed": prefix({"event": "pending", **event}),
+        "migrating": prefix({"event": "migrating", **event}),
+        "migrated": prefix({"event": "migrated", **event}),
     }

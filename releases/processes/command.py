@@ -1,7 +1,7 @@
 """command: any other server; one command of yours reloads it, another prints the name of the release that runs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from .. import config
@@ -59,22 +59,23 @@ class Command:
 
     def after(self, switch: Switch) -> tuple[Step, ...]:
         """Its reload command, in ``current``; taken back by the same command, once the link is back."""
-        step = Step(
-            "reload",
-            {
-                "root": switch.root,
-                "what": f"reload {self.name}",
-                "directory": "current",
-                "commands": (self.settings.reload,),
-                "new": f"{switch.root}/releases/{switch.release}",
-                "old": f"{switch.root}/releases/{switch.previous}" if switch.previous else "",
-            },
-            f"run `{self.settings.reload}`",
-            template="commands",
-            process=self.name,
-        )
-        undo = step if switch.previous else None
-        return (Step(step.name, step.values, step.says, template=step.template, process=self.name, undo=undo),)
+        if not switch.previous:
+            return (self._reload(switch.root, switch.release, None),)
+        back = self._reload(switch.root, switch.previous, switch.release)
+        return (replace(self._reload(switch.root, switch.release, switch.previous), undo=back),)
+
+    def _reload(self, root: PurePosixPath, new: Release, old: Release | None) -> Step:
+        values = {
+            "root": root,
+            "what": f"reload {self.name}",
+            "directory": "current",
+            "commands": (self.settings.reload,),
+            "new": f"{root}/releases/{new}",
+            "old": f"{root}/releases/{old}" if old else "",
+        }
+        says, health = f"run `{self.settings.reload}`", self.settings.health
+        limit_s = self.settings.drain_s + (health.wait_s if health else 30) + 30
+        return Step("reload", values, says, template="commands", process=self.name, timeout_s=limit_s)
 
     def finish(self, switch: Switch) -> tuple[Step, ...]:
         """Nothing."""

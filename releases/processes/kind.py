@@ -24,11 +24,6 @@ class Switch:
     previous: Release | None
     replaced: bool = False
 
-    @property
-    def back(self) -> "Switch":
-        """The switch that takes this one back."""
-        return Switch(self.root, self.number, self.previous or self.release, None, self.replaced)
-
 
 class Kind(Protocol):
     """One process of deploy.toml, as its kind of app server takes a release."""

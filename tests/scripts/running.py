@@ -198,9 +198,9 @@ class Here:
                     pipe.close()
 
     @contextmanager
-    def session(self, *, lock: bool = True, silence_s: int = 60) -> Iterator["Talk"]:
+    def session(self, *, lock: bool = True, silence_s: int = 60, **environment: str) -> Iterator["Talk"]:
         """A session over pipes, ready or refused; it is ended with the block."""
-        talk = Talk(self, lock=str(self.private / "lock") if lock else "", silence_s=silence_s)
+        talk = Talk(self, lock=str(self.private / "lock") if lock else "", silence_s=silence_s, **environment)
         try:
             yield talk
         finally:
@@ -213,13 +213,13 @@ class Talk:
 
     word = "0f1e2d"
 
-    def __init__(self, here: Here, *, lock: str, silence_s: int) -> None:
+    def __init__(self, here: Here, *, lock: str, silence_s: int, **environment: str) -> None:
         def mine(text: str) -> str:
             return text.replace("/bin/sh", here.sh)
 
         self.here = here
         words = " ".join(f"'{word}'" for word in (lock, self.word, str(silence_s)))
-        self.process = here.start(here.sh, "-c", f"{mine(BOOT)} {words}")
+        self.process = here.start(here.sh, "-c", f"{mine(BOOT)} {words}", **environment)
         self.out, self.err = Heard(self.process.stdout), Heard(self.process.stderr)
         here.heard += [self.out, self.err]
         runner, main = mine(source("session/runner.sh")), mine(source("session/main.sh"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from releases import steps
 from releases.config import Migrations
+from releases.history import History
 from releases.migrations import command as migrations
 from releases.plan import Phase, Step
 from releases.processes.kind import Switch
+from releases.scripts import render
+from tests.app import until
 from tests.scripts.running import A, B, Here, Ran
 
 # A migration tool: one file for each migration that waits, which is removed when it has run.
@@ -96,7 +100,8 @@ def migrate(here: Here, *, initial: bool = False) -> tuple[Ran, Ran]:
 def journaled(here: Here) -> list[Mapping[str, Any]]:
     """What the journal has of migrations, without the time."""
     events = [json.loads(line) for line in here.journal.splitlines()]
-    return [{key: event[key] for key in ("deploy", "phase", "names", "left")} for event in events]
+    ran = [event for event in events if event["event"] == "migrated"]
+    return [{key: event[key] for key in ("deploy", "phase", "names", "left")} for event in ran]
 
 
 def test_what_is_pending_is_told_in_order(here: Here) -> None:
@@ -164,3 +169,49 @@ def test_a_tool_that_cannot_tell_stops_the_deploy(here: Here) -> None:
     pending, expand = migrate(here)
     assert (pending.code != 0, expand.code != 0) == (True, True)
     assert "`sh tool pending` failed: exit 5" in pending.err
+
+
+def test_a_migration_that_is_cut_short_counts_as_run_until_it_is_listed_again(here: Here) -> None:
+    """P8: it may have committed; only the tool knows, when it is asked the next time."""
+    wait(here, m1="contract", m2="contract")
+    directory = here.root / "releases" / B.name
+    (directory / "tool").write_text(f"{TOOL}\ncase $1 in contract) touch done; exec sleep 60 ;; esac")
+    (contract,) = migrations.contract(SETTINGS, Switch(here.layout.root, 8, B, B))
+    running = here.start(here.sh, "-c", render(contract))
+    until((directory / "done").exists, what="the last of its migrations")
+    os.killpg(running.pid, signal.SIGKILL)
+    history = History.parse(here.journal.splitlines())
+    assert [(e["phase"], e["names"]) for e in history.migrated] == [("contract", ["m1", "m2"])]
+    assert history.beyond(A) == "m1"
+    wait(here, m2="contract")
+    assert here.run(migrations.steps(SETTINGS, Switch(here.layout.root, 9, B, B), initial=False)[0]).code == 0
+    history = History.parse(here.journal.splitlines())
+    assert [(e["phase"], e["names"]) for e in history.migrated] == [("contract", ["m1"])]
+
+
+def test_a_release_knows_the_contract_migrations_that_it_brings(here: Here) -> None:
+    """Even if it had nothing to expand: it may be gone back to once they have run."""
+    wait(here, m1="contract")
+    migrate(here)
+    assert [e["left"] for e in map(json.loads, here.journal.splitlines()) if e["event"] == "pending"] == [
+        ["contract m1"]
+    ]
+
+
+@pytest.mark.parametrize("name", ['drop "old"', "a b", "$(reboot)"])
+def test_a_migration_that_the_journal_cannot_name_stops_everything(here: Here, name: str) -> None:
+    """Before it runs: what ran unnamed could never be known to a rollback."""
+    wait(here, **{name: "contract"})
+    (contract,) = migrations.contract(SETTINGS, Switch(here.layout.root, 8, B, B))
+    ran = here.run(contract)
+    assert (ran.code != 0, f'printed "contract {name}"' in ran.err, here.journal) == (True, True, "")
+    assert "ran " not in ran.err
+
+
+def test_commands_run_in_the_locale_of_the_host(here: Here) -> None:
+    """Not in that of our own tools, in which Ruby and Perl take every file for ASCII."""
+    here.release(B)
+    for theirs, seen in (({}, "unset"), ({"LC_ALL": "C.UTF-8"}, "C.UTF-8")):
+        environment = {"LC_ALL": "", **theirs}
+        with here.session(**environment) as talk:
+            assert seen in talk.run(commands(here, 'echo "${LC_ALL-unset}"')).err.splitlines()

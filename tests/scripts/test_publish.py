@@ -5,7 +5,7 @@ import threading
 
 from releases import steps
 from releases.scripts import render
-from tests.scripts.running import A, B, Here
+from tests.scripts.running import A, B, C, Here
 
 
 def published(here: Here) -> str:
@@ -36,7 +36,7 @@ def test_links_that_a_dead_deploy_left_publish_nothing(here: Here) -> None:
         here.release(release)
     here.publish(A)
     (here.root / f"current.{B}").symlink_to(f"releases/{A}")
-    (here.root / "current.other").symlink_to(f"releases/{A}")
+    (here.root / f"current.{C}").symlink_to(f"releases/{A}")
     here.publish(B, A)
     assert published(here) == f"releases/{B}"
     assert sorted(path.name for path in here.root.glob("current*")) == ["current"]
@@ -92,8 +92,9 @@ def test_unpublish_takes_the_first_release_back(here: Here) -> None:
     """With what a switch may have left beside it; done twice it changes nothing."""
     here.release(A)
     here.publish(A)
-    (here.root / "current.left").symlink_to(f"releases/{A}")
+    (here.root / f"current.{A}").symlink_to(f"releases/{A}")
+    (here.root / "current.txt").write_text("mine")
     for _ in range(2):
         assert here.run(here.step("unpublish")).code == 0
-        assert not list(here.root.glob("current*"))
+        assert [path.name for path in here.root.glob("current*")] == ["current.txt"]
     assert (here.root / "releases" / A.name / "version").exists()

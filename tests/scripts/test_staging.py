@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from releases import steps
+from releases.layout import Release
 from tests.hosts import config
 from tests.scripts.running import HOSTILE, A, B, C, Here, arrived
 
@@ -25,11 +26,42 @@ def test_stage_removes_what_dead_deploys_left(account: Here) -> None:
     (account.root / "releases" / f"{A}.copy" / "half").mkdir(parents=True)
     (account.private / "manifests" / f".{B}.gz").write_text("half")
     (account.private / "armed" / "3.new").mkdir()
+    begun(account, A, B)
     account.own()
     ran = account.run(steps.stage(account.layout, C, None))
     assert (ran.code, ran.err) == (0, "")
     assert os.listdir(account.root / "releases") == []
-    assert [path for path in account.private.rglob("*") if path.name not in ("armed", "confirmed", "manifests")] == []
+    known = ("armed", "confirmed", "journal.jsonl", "manifests")
+    assert [path for path in account.private.rglob("*") if path.name not in known] == []
+
+
+def begun(here: Here, *releases: Release) -> None:
+    """The journal of deploys of these."""
+    lines = (f'{{"event":"deploy","deploy":{n},"release":"{r}"}}\n' for n, r in enumerate(releases, 1))
+    (here.private / "journal.jsonl").write_text("".join(lines))
+
+
+def test_stage_removes_nothing_that_no_deploy_has_begun(here: Here) -> None:
+    """P6: not the releases of a host whose .switchover was lost, nor what a person has copied beside them."""
+    here.release(A, complete=False)
+    here.release(B, {f"../{B}-before-hotfix/file": "kept"}, complete=False)
+    begun(here, B)
+    assert here.run(steps.stage(here.layout, C, None)).code == 0
+    assert sorted(os.listdir(here.root / "releases")) == [A.name, f"{B}-before-hotfix"]
+
+
+def test_stage_goes_on_beside_what_only_root_may_remove(account: Here) -> None:
+    """A file that a command as root has left in a release must not stop every later deploy."""
+    theirs = account.release(A, complete=False) / "theirs"
+    begun(account, A)
+    account.own()
+    theirs.mkdir()
+    (theirs / "file").touch()
+    if account.drops:
+        theirs.chmod(0o700)
+    ran = account.run(steps.stage(account.layout, C, None))
+    assert ran.code == 0
+    assert not account.drops or "only root may remove" in ran.err
 
 
 def test_a_session_that_gets_the_lock_removes_the_lists_of_a_check_that_died(here: Here) -> None:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -59,9 +62,10 @@ def test_what_was_confirmed_stays(site: Here, deployer: Talk) -> None:
     waiting = waiter(site)
     for _ in range(2):
         ok(deployer.run(steps.confirm(site.layout, 7)))
-    until(lambda: not os.path.exists(f"/proc/{waiting}/fd/9"), what="the end of the waiting process")
+    assert os.path.exists(f"/proc/{waiting}/fd/9"), "it waits until what was replaced has been told to stop"
     for _ in range(2):
         ok(deployer.run(steps.finish(site.layout, 7)))
+    until(lambda: not os.path.exists(f"/proc/{waiting}/fd/9"), what="the end of the waiting process")
     ok(deployer.run(steps.settle(site.layout, '{"who":"ben"')))
     assert site.live == f"releases/{B}"
     assert (site.base / "finished").exists()
@@ -143,14 +147,96 @@ def test_a_part_that_cannot_be_taken_back_is_told_and_the_link_still_goes_back(s
 
 
 def test_a_link_that_cannot_be_put_back_stays_armed(site: Here, deployer: Talk) -> None:
-    """73, for whoever repairs it."""
+    """73, for whoever repairs it: here somebody has put a directory in its place."""
     switched(site, deployer)
-    (site.root / "releases" / A.name).rename(site.base / "gone")
+    (site.root / "current").unlink()
+    (site.root / "current" / "mine").mkdir(parents=True)
     assert deployer.run(site.step("takeback")).code == 73
     assert (os.listdir(site.private / "armed"), events(site)) == (["7"], [])
-    (site.base / "gone").rename(site.root / "releases" / A.name)
+    (site.root / "current").rename(site.base / "moved")
     ok(deployer.run(steps.settle(site.layout, '{"who":"ben"')))
     assert site.live == f"releases/{A}"
+
+
+def test_a_release_that_was_removed_meanwhile_keeps_nobody_from_settling(site: Here, deployer: Talk) -> None:
+    """P2: the link leads to nothing again, as it did before; no session has to be repaired by hand."""
+    switched(site, deployer)
+    (site.root / "releases" / A.name).rename(site.base / "gone")
+    ok(deployer.run(site.step("takeback")))
+    assert (site.live, os.listdir(site.private / "armed")) == (f"releases/{A}", [])
+
+
+def test_a_client_that_dies_behind_its_confirm_leaves_somebody_who_finishes(site: Here, deployer: Talk) -> None:
+    """P2: what was replaced is told to stop by the host itself, or it would serve beside the new for days."""
+    switched(site, deployer)
+    waiter(site)
+    ok(deployer.run(steps.confirm(site.layout, 7)))
+    deployer.process.kill()
+    until(lambda: (site.base / "finished").exists(), what="the end of what was replaced")
+    until(lambda: not site.processes(), what="the end of the waiting process")
+    assert (site.live, os.listdir(site.private / "confirmed")) == (f"releases/{B}", [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting one: run as root")
+@pytest.mark.parametrize("who", ["the next session", "the waiting process", "the boot of the app", "the deployer"])
+def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None:
+    """P2: neither who holds the lock nor what the journal would say is a condition of it."""
+    with full(here.root) as fill:
+        for part in ("releases", "shared", ".switchover/armed", ".switchover/confirmed", ".switchover/manifests"):
+            (here.root / part).mkdir(parents=True)
+        for release in (A, B):
+            here.release(release)
+        here.publish(A)
+        with here.session() as deployer:
+            switched(here, deployer)
+            waiting = waiter(here)
+            fill()
+            if who == "the deployer":
+                ok(deployer.run(here.step("takeback")))
+            if who != "the waiting process":
+                os.killpg(waiting, signal.SIGKILL)
+        if who == "the next session":
+            with here.session() as talk:
+                ok(talk.run(steps.settle(here.layout, '{"who":"ben"')))
+        if who == "the boot of the app":
+            ok(here.run(here.step("boot")))
+        until(lambda: here.live == f"releases/{A}", what="the old release")
+        (here.root / "filler").unlink()
+        with here.session() as talk:
+            ok(talk.run(steps.settle(here.layout, '{"who":"ben"')))
+        assert [event["event"] for event in events(here)] == ["reverted"]
+
+
+@contextmanager
+def full(root: Path) -> Iterator[Callable[[], None]]:
+    """A small disk at *root*; yields what fills it."""
+    shutil.rmtree(root)
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "small", str(root)], check=True)
+
+    def fill() -> None:
+        with (root / "filler").open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+
+    try:
+        yield fill
+    finally:
+        subprocess.run(["umount", "-l", str(root)], check=True)
+
+
+def test_boots_come_one_after_the_other(site: Here, deployer: Talk) -> None:
+    """P2: the unit of one process must not start what that of another is just taking back."""
+    switched(site, deployer, undo="until [ -e go ]; do sleep 0.05; done")
+    os.killpg(waiter(site), signal.SIGKILL)  # as a reboot does
+    deployer.process.kill()
+    deployer.process.wait()
+    boots = [site.start(site.sh, "-c", render(site.step("boot"))) for _ in range(2)]
+    until(lambda: site.live == f"releases/{A}", what="the middle of the takeback")
+    assert [boot.poll() for boot in boots] == [None, None]
+    (site.base / "go").touch()
+    assert [boot.wait(30) for boot in boots] == [0, 0]
+    assert [e["event"] for e in events(site)] == ["reverted"]
 
 
 def test_an_arm_that_was_not_in_place_is_no_switch(site: Here, deployer: Talk) -> None:
