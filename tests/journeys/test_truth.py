@@ -150,7 +150,7 @@ def test_what_a_hook_started_is_not_in_the_way_of_contract(app: App) -> None:
     """It was told of the old release, which is no use of it."""
     migrating(app)
     app.deploy("v1")
-    daemon = "cd ../../shared; setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >../../shared/pid"
+    daemon = "cd ../../shared; setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >pid"
     app.configure(f'{SCHEMA}[hooks]\nafter_switch = ["{daemon}"]\n')
     app.deploy("v2")
     pid = int((app.root / "shared" / "pid").read_text())
