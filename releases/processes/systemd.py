@@ -74,6 +74,7 @@ class Systemd:
         """Names of units, and where and how it is asked."""
         s, health = self.settings, self.settings.health
         url = health.url if health else ""
+        local = url.startswith("/")
         return {
             "name": self.name,
             "facts": "remote/systemd/facts.sh.j2",
@@ -83,9 +84,10 @@ class Systemd:
             "scope": s.scope,
             "helper": f"/usr/local/sbin/switchover-{self.app}",
             "files": self.unit_files,
-            "url": f"http://localhost{url}" if url.startswith("/") else url,
-            "public_url": _public(s.listen) + url if url.startswith("/") else url,
-            "public_socket": s.listen if s.listen.startswith("/") and url.startswith("/") else "",
+            "privately": bool(s.listen and local),
+            "url": f"http://localhost{url}" if local else url,
+            "public_url": _public(s.listen) + url if local else url,
+            "public_socket": s.listen if s.listen.startswith("/") and local else "",
             "host": health.host if health else "",
             "timeout_s": health.timeout_s if health else 5,
             "wait_s": round(health.wait_s if health else s.start_s),
