@@ -11,6 +11,8 @@ from .processes.kinds import kinds
 from .processes.systemd import Systemd
 from .scripts import TEMPLATES
 
+REHEARSAL_S = 300  # or another `wait_s` would mostly need another unit, and that another `setup`
+
 
 @cache
 def _environment() -> Environment:
@@ -40,6 +42,15 @@ def digests(config: Config, owner: str = "") -> Mapping[str, str]:
     return {kind.name: hashlib.sha256("".join(units(kind, owner).values()).encode()).hexdigest() for kind in found}
 
 
+def _seconds(number: float) -> str:
+    """As systemd reads it, which knows no exponents.
+
+    >>> _seconds(30 * 86400), _seconds(0.5)
+    ('2592000', '0.5')
+    """
+    return f"{number:.12g}"
+
+
 def _wanted(process: Systemd, owner: str) -> Mapping[str, tuple[str, Mapping[str, object]]]:
     settings, unit = process.settings, process.unit
     system = settings.scope == "system"
@@ -55,9 +66,10 @@ def _wanted(process: Systemd, owner: str) -> Mapping[str, tuple[str, Mapping[str
         "owner": owner,
         "listen": settings.listen,
         "before_stop": settings.before_stop,
-        "drain_s": f"{settings.drain_s:g}",
+        "drain_s": _seconds(settings.drain_s),
         "directory": f"/run/{unit}" if system else f"%t/{unit}",
         "rehearsal": False,
+        "rehearsal_s": _seconds(max(REHEARSAL_S, process.limit_s)),
     }
     held = f"{unit}.socket {private}" if settings.listen else ""
     wanted: dict[str, tuple[str, Mapping[str, object]]] = {

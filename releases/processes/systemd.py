@@ -60,6 +60,12 @@ class Systemd:
             names += [f"{self.unit}-rehearsal@.service", f"{self.unit}-rehearsal@.socket"]
         return tuple(names)
 
+    @property
+    def limit_s(self) -> float:
+        """How long a boot of it may take."""
+        s = self.settings
+        return (s.health.wait_s if s.health else s.start_s) + 30
+
     def files(self) -> Mapping[str, bytes]:
         """The script in the release that starts it, so that a rollback starts a release as it was."""
         start = f'#!/bin/sh\ncd -P "$(dirname "$0")/.." || exit\nexec {self.settings.command}\n'
@@ -111,10 +117,9 @@ class Systemd:
     def rehearse(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
         """On a socket of its own, by systemd itself: same user, same limits, but no client."""
         s, values = self.settings, self.values(switch)
-        limit = (s.health.wait_s if s.health else s.start_s) + 30
         if s.rehearse:
             values = {**values, "url": ""} if "$SOCKET" not in s.rehearse else values
-            return (rehearsal(switch, self.name, values, s.rehearse, f"run `{s.rehearse}` in it", limit),)
+            return (rehearsal(switch, self.name, values, s.rehearse, f"run `{s.rehearse}` in it", self.limit_s),)
         if not (s.listen and s.health and s.health.is_path):
             return ()
         return (
@@ -124,7 +129,7 @@ class Systemd:
                 f"boot {self.unit}-rehearsal@{values['instance']} on a private socket, ask {s.health.url}, stop it",
                 phase=Phase.REHEARSE,
                 template="systemd/rehearse",
-                timeout_s=limit,
+                timeout_s=self.limit_s,
                 process=self.name,
             ),
         )
@@ -199,7 +204,7 @@ class Systemd:
             template="systemd/start",
             undo=Step("stop", values, "stop the new instance", template="systemd/stop", process=self.name),
             process=self.name,
-            timeout_s=(health.wait_s if health else self.settings.start_s) + 30,
+            timeout_s=self.limit_s,
         )
 
     def _filled(self, switch: Switch) -> Mapping[str, object]:

@@ -125,3 +125,13 @@ def test_a_worker_needs_no_sockets() -> None:
     assert isinstance(web, Systemd)
     assert isinstance(worker, Systemd)
     assert (len(web.unit_files), len(worker.unit_files)) == (6, 2)
+
+
+@pytest.mark.parametrize(("wait_s", "limit"), [(30, "300"), (86400, "86430")])
+def test_a_rehearsal_ends_by_itself_when_nobody_ends_it(wait_s: int, limit: str) -> None:
+    """Not before its time is over; what serves has no such limit."""
+    web = {"kind": "systemd", "command": "x", "listen": "127.0.0.1:1", "health": {"url": "/", "wait_s": wait_s}}
+    (kind,) = host(settings=config(processes={"web": web})).kinds
+    assert isinstance(kind, Systemd)
+    limited = {name for name, text in units.units(kind, "deploy").items() if f"\nRuntimeMaxSec={limit}\n" in text}
+    assert limited == {"shop-web-rehearsal@.service"}

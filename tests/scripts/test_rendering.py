@@ -34,8 +34,10 @@ PARTS = frozenset(
         "systemd/asking",
         "systemd/booting",
         "systemd/facts",
+        "systemd/loaded",
         "systemd/manage",
         "systemd/values",
+        "told",
     }
 )
 REMOTE = TEMPLATES / "remote"

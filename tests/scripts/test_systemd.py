@@ -12,6 +12,7 @@ from releases import config as settings
 from releases.plan import Step
 from releases.processes.kind import Switch
 from releases.processes.systemd import Systemd
+from tests.hosts import host
 from tests.scripts.running import A, B, Here, Ran
 from tests.sshd import toolbox
 
@@ -107,3 +108,59 @@ def test_a_full_url_is_asked_where_it_says(manager: Manager, server: ThreadingHT
     (start,) = [*kind.before(switch), *kind.after(switch)]
     ran = manager.run(start)
     assert ran.code == 0, ran.err
+
+
+def test_a_rehearsal_that_was_cut_short_is_ended_by_the_next_one(manager: Manager) -> None:
+    """The line of the deploy before dropped while its instance was asked."""
+    left = [f"shop-web-rehearsal@{A}.6.socket", f"shop-web-rehearsal@{A}.6.service"]
+    manager.there(*left, f"shop-web@{A}.5.service")
+    kind, switch = process(manager.here, health={"url": "/", "wait_s": 1})
+    (rehearse,) = kind.rehearse(switch, host(A).facts)
+    assert manager.run(rehearse).code == 70, "nobody answers"
+    told = manager.told("start", "stop", "reset-failed")
+    assert told[:4] == [f"{verb} {unit}" for unit in left for verb in ("stop", "reset-failed")]
+    assert [line for line in told if f"@{A}." in line] == told[:4]
+
+
+def test_what_is_left_of_a_rehearsal_is_ended_with_what_was_replaced(manager: Manager) -> None:
+    """And the new instance is left alone."""
+    old = [f"shop-web-private@{A}.5.socket", f"shop-web@{A}.5.service", f"shop-web-rehearsal@{A}.6.service failed"]
+    manager.there(*old, f"shop-web@{B}.7.service", f"shop-web-private@{B}.7.socket", "shop-web.socket")
+    kind, switch = process(manager.here)
+    (retire,) = kind.finish(switch)
+    ran = manager.run(retire)
+    assert (ran.code, ran.err) == (0, "")
+    assert manager.told("stop") == [f"stop --no-block {unit.split()[0]}" for unit in old]
+
+
+def test_an_instance_that_cannot_be_told_to_stop_is_reported_and_the_others_are_told(manager: Manager) -> None:
+    """The user manager is gone, or the sudoers rule."""
+    old = [f"shop-web-private@{A}.5.socket", f"shop-web@{A}.4.service", f"shop-web@{A}.5.service"]
+    manager.there(*old)
+    manager.fails("stop", 4)
+    kind, switch = process(manager.here)
+    (retire,) = kind.finish(switch)
+    ran = manager.run(retire)
+    assert (ran.code, "Failed to stop" in ran.err) == (4, True)
+    assert [line.split()[-1] for line in manager.told("stop")] == old
+
+
+def test_instances_that_cannot_be_listed_are_not_taken_for_none(manager: Manager) -> None:
+    """Nobody would ever tell them to stop."""
+    manager.fails("list-units", 1)
+    kind, switch = process(manager.here)
+    (retire,) = kind.finish(switch)
+    assert manager.run(retire).code == 1
+
+
+def test_a_take_back_whose_instance_serves_on_is_not_taken_back(manager: Manager) -> None:
+    """So the outcome is that hosts differ, and names it."""
+    manager.fails("stop", 4)
+    kind, switch = process(manager.here)
+    (start,) = kind.before(switch)
+    assert start.undo
+    ran = manager.run(start.undo)
+    assert (ran.code, "Failed to stop" in ran.err) == (4, True)
+    assert [line.split()[-1] for line in manager.told("stop")] == [
+        f"shop-web-private@{B}.7.socket", f"shop-web@{B}.7.service",
+    ]  # fmt: skip
