@@ -27,7 +27,7 @@ from .scripts import render
 from .session import Session
 from .surveyed import Surveyed
 from .switching import Author
-from .units import digests
+from .units import Account, digests
 
 AT_ONCE = 32
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class Fleet:
         """Ask one host, over its open session, for all that `Facts` knows."""
         target = self.targets[name]
         answer = self.run(name, steps.survey(target.config, kinds(target.config)))
-        found = kinds(target.config, digests(target.config, answer.one("user")))
+        found = kinds(target.config, digests(target.config, Account.of(answer)))
         facts = Facts.of(name, answer, now=datetime.now(UTC))
         return Surveyed(name, target.address, target.config, found, facts)
 

@@ -17,7 +17,8 @@ def setup(config: Config, facts: Facts) -> Step:
 
     The script for root lies on the host, to be read before it is run.
     """
-    owner, wanted = facts.answer.one("user"), units.digests(config, facts.answer.one("user"))
+    owner = units.Account.of(facts.answer)
+    wanted = units.digests(config, owner)
     found = [kind for kind in kinds(config) if isinstance(kind, Systemd)]
     user = [k for k in found if k.settings.scope == "user"]
     system = [k for k in found if k.settings.scope == "system"]
@@ -30,20 +31,27 @@ def setup(config: Config, facts: Facts) -> Step:
         "sockets": [f"{k.unit}.socket" for k in user if k.settings.listen],
         "services": [f"{k.unit}.service" for k in user],
         "names": " ".join(k.unit for k in user),
+        "instances": (*_instances(user), *(f"/etc/systemd/system/{name}" for name in _instances(system))),
+        "booted": bool(found),
         "superuser": _superuser(config, system, owner) if stale else "",
     }
     return Step("setup", values, "make directories, install units")
 
 
-def _files(found: list[Systemd], owner: str) -> Mapping[str, str]:
+def _instances(found: list[Systemd]) -> list[str]:
+    """The units that say in which root they run."""
+    return [name for kind in found for name in kind.unit_files if name.endswith("@.service")]
+
+
+def _files(found: list[Systemd], owner: units.Account) -> Mapping[str, str]:
     return {name: text for kind in found for name, text in units.units(kind, owner).items()}
 
 
-def _superuser(config: Config, found: list[Systemd], owner: str) -> str:
+def _superuser(config: Config, found: list[Systemd], owner: units.Account) -> str:
     """What root runs once: units of the system scope, and a helper that lets the deploy account start and stop them."""
     return rootscript(
         app=config.app,
-        owner=owner,
+        owner=owner.user,
         private=Layout(config.root).private,
         files=[{"name": name, "text": text} for name, text in _files(found, owner).items()],
         names=[kind.unit for kind in found],

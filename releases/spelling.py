@@ -142,7 +142,14 @@ def rooted(value: Any) -> PurePosixPath:
 
 
 App = Annotated[str, Spelled(r"[a-z][a-z0-9-]{0,30}", "a name of at most 31 small letters, digits and -")]
-ProcessName = App
+ProcessName = Annotated[
+    str,
+    Spelled(
+        r"[a-z][a-z0-9-]{0,30}",
+        "a name of at most 31 small letters, digits and -, without -private or -rehearsal at its end",
+        lambda name: not name.endswith(("-private", "-rehearsal")),  # units of ours beside its own
+    ),
+]
 Root = Annotated[PurePosixPath, BeforeValidator(rooted)]
 Shell = Annotated[str, Spelled(COMMAND, "a command")]
 OptionalShell = Annotated[str, Spelled(rf"(?:{COMMAND})?", 'a command, or "" for none')]

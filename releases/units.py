@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from .answer import Answer
 from .config import Config
 from .processes.kinds import kinds
 from .processes.systemd import Systemd
@@ -26,17 +28,27 @@ def _environment() -> Environment:
     )
 
 
-def units(process: Systemd, owner: str) -> Mapping[str, str]:
-    """The unit files of *process*, by name, in the order in which their digest is taken.
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who deploys to a host, and its primary group, which may enter a private socket of the system scope."""
 
-    *owner* is the deploy account, which may enter a private socket of the system scope.
-    """
+    user: str = ""
+    group: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer) -> "Account":
+        """As a survey tells it."""
+        return cls(answer.one("user"), answer.one("group"))
+
+
+def units(process: Systemd, owner: Account) -> Mapping[str, str]:
+    """The unit files of *process*, by name, in the order in which their digest is taken."""
     return {
         name: _environment().get_template(t).render(**values) for name, (t, values) in _wanted(process, owner).items()
     }
 
 
-def digests(config: Config, owner: str = "") -> Mapping[str, str]:
+def digests(config: Config, owner: Account) -> Mapping[str, str]:
     """What the installed units of each process must hash to."""
     found = (kind for kind in kinds(config) if isinstance(kind, Systemd))
     return {kind.name: hashlib.sha256("".join(units(kind, owner).values()).encode()).hexdigest() for kind in found}
@@ -51,7 +63,7 @@ def _seconds(number: float) -> str:
     return f"{number:.12g}"
 
 
-def _wanted(process: Systemd, owner: str) -> Mapping[str, tuple[str, Mapping[str, object]]]:
+def _wanted(process: Systemd, owner: Account) -> Mapping[str, tuple[str, Mapping[str, object]]]:
     settings, unit = process.settings, process.unit
     system = settings.scope == "system"
     private, rehearsal = f"{unit}-private@%i.socket", f"{unit}-rehearsal@%i.socket"
@@ -62,8 +74,9 @@ def _wanted(process: Systemd, owner: str) -> Mapping[str, tuple[str, Mapping[str
         "scope": settings.scope,
         "flag": "" if system else "--user",
         "target": "multi-user.target" if system else "default.target",
-        "user": (settings.user or owner) if system else "",
-        "owner": owner,
+        "user": (settings.user or owner.user) if system else "",
+        "owner": owner.user,
+        "group": owner.group,
         "listen": settings.listen,
         "before_stop": settings.before_stop,
         "drain_s": _seconds(settings.drain_s),
