@@ -107,6 +107,9 @@ class Systemd:
         elif answer.one("manager") == "absent":
             user = facts.answer.one("user")
             yield f"{self.name}: the user manager is not running: sudo loginctl enable-linger {user}"
+        elif answer.one("linger") == "no":
+            user = facts.answer.one("user")
+            yield f"{self.name}: it would end with our session: sudo loginctl enable-linger {user}"
         elif self.digest and answer.one("units") != self.digest:
             yield f"{self.name}: its units are missing or not as deploy.toml wants them: `inv setup`"
         elif self.settings.listen and answer.one("socket") not in ("active", ""):
@@ -160,9 +163,10 @@ class Systemd:
         return (Step("words", self._filled(switch), "", template="systemd/words", process=self.name, timeout_s=10),)
 
     def proof(self, release: Release, facts: Facts) -> Verdict:
-        """One instance of *release* is up, was never restarted, and none of its processes uses another release."""
+        """One instance of *release* is up, has not crashed since a switch started it, and uses no other release."""
+        standing = facts.answer.one(f"{self.name}.started") == "none"
         mine = [i for i in self.instances(facts.answer) if i.active in ("active", "reloading")]
-        ours = [i for i in mine if i.release == release and i.restarts == 0]
+        ours = [i for i in mine if i.release == release and (standing or i.restarts == 0)]
         if not ours:
             there = ", ".join(f"{i.unit} {i.active}, restarted {i.restarts} times" for i in mine) or "none is active"
             return Verdict(f"{self.name}: no steady instance of {release}: {there}")

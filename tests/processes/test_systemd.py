@@ -60,6 +60,13 @@ def test_what_is_not_seen_running_the_release_is_not_proven(
     assert why in kind.proof(B, facts).why
 
 
+def test_a_crash_of_long_ago_does_not_keep_what_is_live_from_being_proven() -> None:
+    """It was started again, and no switch is at work; the second look sees whether it still crashes."""
+    kind, facts = found(instance(B, restarts=1), started="none")
+    assert kind.proof(B, facts)
+    assert not kind.same(B, facts.answer, found(instance(B, restarts=2, main=30), started="none")[1].answer)
+
+
 def test_processes_are_the_same_only_while_the_main_process_lives_on() -> None:
     """What crashes after its boot is caught by the second look."""
     kind, then = found(instance(B))
@@ -101,7 +108,7 @@ def test_the_units_on_the_host_are_hashed_in_the_order_in_which_they_are_made() 
     """Or a host would never be as it is wanted."""
     for kind in host(settings=SETTINGS).kinds:
         assert isinstance(kind, Systemd)
-        assert tuple(units.units(kind, "deploy")) == kind.unit_files
+        assert tuple(units.units(kind, units.Account("deploy", "deploy"))) == kind.unit_files
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:8000", "/run/shop.sock"])
@@ -133,5 +140,38 @@ def test_a_rehearsal_ends_by_itself_when_nobody_ends_it(wait_s: int, limit: str)
     web = {"kind": "systemd", "command": "x", "listen": "127.0.0.1:1", "health": {"url": "/", "wait_s": wait_s}}
     (kind,) = host(settings=config(processes={"web": web})).kinds
     assert isinstance(kind, Systemd)
-    limited = {name for name, text in units.units(kind, "deploy").items() if f"\nRuntimeMaxSec={limit}\n" in text}
+    limited = {
+        name for name, text in units.units(kind, units.Account()).items() if f"\nRuntimeMaxSec={limit}\n" in text
+    }
     assert limited == {"shop-web-rehearsal@.service"}
+
+
+def test_a_user_manager_that_ends_with_the_session_is_refused() -> None:
+    """The session itself starts one, so that it runs says nothing."""
+    kind, facts = found(linger="no")
+    assert "sudo loginctl enable-linger deploy" in " ".join(kind.conditions(facts))
+    assert not list(kind.conditions(found(linger="yes")[1]))
+
+
+def test_a_private_socket_is_for_the_primary_group_of_who_deploys() -> None:
+    """Which need not be called as the account is."""
+    web = {"kind": "systemd", "command": "x", "listen": "127.0.0.1:1", "scope": "system"}
+    (kind,) = host(settings=config(processes={"web": web})).kinds
+    assert isinstance(kind, Systemd)
+    made = units.units(kind, units.Account("deploy", "users"))
+    assert "\nSocketGroup=users\n" in made["shop-web-private@.socket"]
+
+
+def test_thirty_days_to_drain_are_written_as_systemd_reads_them() -> None:
+    """An exponent is ignored with a warning, and a job is killed after 90 s."""
+    settings = config(processes={"worker": {"kind": "systemd", "command": "x", "drain_s": 30 * 86400}})
+    (kind,) = host(settings=settings).kinds
+    assert isinstance(kind, Systemd)
+    assert "\nTimeoutStopSec=2592000\n" in units.units(kind, units.Account())["shop-worker@.service"]
+
+
+@pytest.mark.parametrize("name", ["web-private", "web-rehearsal"])
+def test_a_process_whose_units_would_be_those_of_another_is_refused(name: str) -> None:
+    """Beside ``web``, whose private and rehearsal units have these names."""
+    with pytest.raises(ValueError, match="-private or -rehearsal"):
+        config(processes={name: {"kind": "systemd", "command": "x"}})

@@ -2,17 +2,22 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
 
 import pytest
 
 from releases import config as settings
+from releases.facts import Facts, Running
 from releases.plan import Step
 from releases.processes.kind import Switch
 from releases.processes.systemd import Systemd
-from tests.hosts import host
+from releases.scripts import environment
+from releases.setup import setup
+from releases.steps import prove
+from tests.hosts import config, host
 from tests.scripts.running import A, B, Here, Ran
 from tests.sshd import toolbox
 
@@ -24,7 +29,8 @@ SYSTEMCTL = """\
 verb=$1
 echo "$*" >>{base}/told
 case $verb in
-  show) case $3 in ActiveState) echo active ;; InvocationID) echo 1 ;; NRestarts) echo 0 ;; esac ;;
+  show)
+    case $3 in ActiveState) echo active ;; InvocationID) echo 1 ;; Id) cat {base}/shown ;; esac ;;
   list-units)
     for wanted; do :; done
     while read -r id rest; do case $id in $wanted) echo "$id $rest" ;; esac; done <{base}/units ;;
@@ -52,6 +58,10 @@ class Manager:
         lines = (f"{unit} loaded {state or 'active'} x x" for unit, _, state in (u.partition(" ") for u in units))
         (self.here.base / "units").write_text("".join(f"{line}\n" for line in lines))
 
+    def shows(self, properties: list[str]) -> None:
+        """What is said of all instances."""
+        (self.here.base / "shown").write_text("\n".join([*properties, ""]))
+
     def fails(self, verb: str, code: int) -> None:
         """From now on *verb* ends with *code*."""
         (self.here.base / f"fails.{verb}").write_text(str(code))
@@ -63,7 +73,10 @@ class Manager:
 
     def run(self, step: Step) -> Ran:
         """Run a step on its host."""
-        return self.here.run(step, path=f"{self.tools}:{self.here.path}")
+        nowhere = str(self.here.base)
+        return self.here.run(
+            step, path=f"{self.tools}:{self.here.path}", XDG_CONFIG_HOME=nowhere, XDG_RUNTIME_DIR=nowhere
+        )
 
 
 @pytest.fixture
@@ -164,3 +177,79 @@ def test_a_take_back_whose_instance_serves_on_is_not_taken_back(manager: Manager
     assert [line.split()[-1] for line in manager.told("stop")] == [
         f"shop-web-private@{B}.7.socket", f"shop-web@{B}.7.service",
     ]  # fmt: skip
+
+
+def facts_of(manager: Manager, switch: Switch | None) -> tuple[Systemd, Facts]:
+    """What a proof is told."""
+    kind, _ = process(manager.here, health="/")
+    wanted = config(root=manager.here.root)
+    step = replace(prove(wanted, B, (kind,), switch, wait_s=1), judge=None)
+    ran = manager.run(step)
+    return kind, Facts.of("web1", ran.answer, now=datetime.now(UTC))
+
+
+def test_only_what_a_switch_has_started_must_never_have_crashed(manager: Manager) -> None:
+    """What is live since long may have."""
+    manager.shows(f"Id=shop-web@{B}.7.service ActiveState=active SubState=running MainPID=1 NRestarts=3".split())
+    kind, facts = facts_of(manager, None)
+    assert kind.proof(B, facts)
+    kind, facts = facts_of(manager, process(manager.here)[1])
+    assert "restarted 3 times" in kind.proof(B, facts).why
+
+
+def test_a_process_that_the_host_hides_from_us_is_told_by_its_unit(here: Here) -> None:
+    """P6: hidepid; else the release that it drains in would be pruned."""
+    script = f"set -eu\n{environment().get_template('remote/facts.sh.j2').render()}\n"
+    none = 4194304  # the limit of Linux, and one more than any has
+    told = f"{none} {A} {A} shop-web@{A}.5.service"
+    ran = here.run(f"{script}printf '%s\\n' '{told}' '{none} {B} {B}' | describe")
+    assert (ran.code, ran.answer.all("process")) == (0, (f"{none} 0 0 shop-web@{A}.5.service ? {A} {A}",)), ran.err
+    process = Running.parse(ran.answer.one("process"))
+    assert (process.pid, process.uses, process.release) == (none, frozenset({A}), A)
+
+
+def setting_up(manager: Manager, **process: object) -> Ran:
+    """Set up a process of the user scope."""
+    wanted = config(root=manager.here.root, processes={"web": {"kind": "systemd", "command": "x", **process}})
+    return manager.run(setup(wanted, host(settings=wanted).facts))
+
+
+def test_setup_leaves_the_units_of_another_application_alone(manager: Manager) -> None:
+    """App a with process b-c and app a-b with process c have the same."""
+    unit = manager.here.base / "systemd/user/shop-web@.service"
+    assert setting_up(manager).code == 0
+    assert f"cd {manager.here.root}/releases/" in unit.read_text()
+    assert setting_up(manager, drain_s=5).code == 0
+    other = unit.read_text().replace(str(manager.here.root), "/srv/other")
+    unit.write_text(other)
+    ran = setting_up(manager)
+    assert (ran.code, f"{unit} belongs to another application" in ran.err) == (73, True)
+    assert unit.read_text() == other
+
+
+def test_setup_writes_what_settles_at_boot_whole_or_not_at_all(manager: Manager) -> None:
+    """On a disk that is full, the one that was there still works."""
+    boot = manager.here.private / "boot"
+    boot.write_text("echo old\n")
+    before = boot.stat().st_ino
+    assert setting_up(manager).code == 0
+    assert (boot.stat().st_ino == before, "settle" in boot.read_text()) == (False, True)
+    assert not list(manager.here.private.glob(".boot*"))
+
+
+def test_setup_tells_what_makes_a_boot_settle_where_no_unit_does(manager: Manager) -> None:
+    """Which needs no root; with a unit, or once it is there, nothing is told."""
+    here, wanted = manager.here, config(root=manager.here.root)
+    program = manager.tools / "crontab"
+    program.write_text(f"#!{here.sh}\ncat {here.base}/crontab\n")
+    program.chmod(0o755)
+
+    def told() -> tuple[str, ...]:
+        ran = manager.run(setup(wanted, host(settings=wanted).facts))
+        assert (ran.code, ran.answer.all("need"), ran.err) == (0, (), "")
+        return ran.answer.all("cron")
+
+    assert told() == (f"@reboot sh {here.private}/boot",)
+    assert setting_up(manager).answer.all("cron") == ()
+    (here.base / "crontab").write_text("\n".join(told()))
+    assert told() == ()
