@@ -1,5 +1,6 @@
 """A server of tests, on whatever sockets systemd hands it, with nothing but the standard library."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -8,6 +9,20 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 RELEASE = pathlib.Path(__file__).parent / "RELEASE"
+
+
+# Of a release that is to die: after how many answers, counted once it is live.
+DIES = RELEASE.with_name("dies")
+answers = itertools.count(1)
+
+
+def fate(release: str) -> None:
+    """End, with last words, when it is time."""
+    if not DIES.exists() or (RELEASE.parents[2] / "current").resolve().name != release:
+        return
+    if next(answers) == int(DIES.read_text()):
+        print("no more sheep to count", flush=True)
+        os._exit(3)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,6 +37,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
+        fate(self.release)
 
     def address_string(self) -> str:
         return "somebody"
