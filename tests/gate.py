@@ -21,7 +21,7 @@ elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
   set +C
   read -r last <"$state/counting"
   if [ "$n" = "$last" ] || [ "$tool" = "$last" ]; then
-    echo 0 >"$state/counting"
+    rm -f "$state/counting"
     echo "call $$" >"$state/told"
     read -r _ <"$state/go"
   fi

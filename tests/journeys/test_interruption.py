@@ -321,10 +321,8 @@ def mended(stage: Stage, shop: Shop, verb: str, *, confirmed: bool | None) -> No
     """Let the host see to itself, and hold it to the promises; *confirmed*: had it been? None: ask the journal."""
     began = time.monotonic()
     stage.gate.open()
-    until(lambda: not shop.locked, limit_s=5, what="the lock")
-    until(
-        lambda: settled(shop) and not left(stage, shop), limit_s=10, what=f"the dead man's switch {left(stage, shop)}"
-    )
+    until(lambda: not shop.locked, what="the lock")
+    until(lambda: settled(shop) and not left(stage, shop), what="the end of the dead man's switch")
     said = shop.events(NUMBER)
     if confirmed is None:
         confirmed = "live" in said or bool(shop.inside("confirmed"))
@@ -370,7 +368,7 @@ def tidy(stage: Stage, shop: Shop) -> None:
     assert list(shop.root.glob("current.*")) == []
     assert (shop.inside("armed"), shop.inside("confirmed")) == ([], [])
     assert set(shop.inside(".")) <= KNOWN
-    until(lambda: not left(stage, shop), limit_s=5, what=f"the end of {left(stage, shop)}")
+    until(lambda: not left(stage, shop), what=f"the end of {left(stage, shop)}")
 
 
 def left(stage: Stage, shop: Shop) -> list[str]:
