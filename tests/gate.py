@@ -10,6 +10,7 @@ from pathlib import Path
 
 SHELL = """#!/bin/sh
 state={state} tool=${{0##*/}} arrives=
+[ -e "$state/closed" ] || [ -e "$state/counting" ] || exec "/usr/bin/$tool" "$@"
 case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; timeout:[0-9]*) arrives=reader ;; esac
 if [ "$arrives" = 1 ] && [ -e "$state/closed" ]; then
   echo "step $$" >"$state/told"
@@ -19,53 +20,41 @@ elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
   set -C
   until {{ echo "$tool" >"$state/call.$n"; }} 2>/dev/null; do n=$((n + 1)); done
   set +C
-  read -r last <"$state/counting"
+  {{ read -r last <"$state/counting"; }} 2>/dev/null || last=
   if [ "$n" = "$last" ] || [ "$tool" = "$last" ]; then
     rm -f "$state/counting"
     echo "call $$" >"$state/told"
     read -r _ <"$state/go"
   fi
 fi
-for directory in /usr/local/bin /usr/bin /bin /usr/sbin /sbin; do
-  [ ! -x "$directory/$tool" ] || exec "$directory/$tool" "$@"
-done
+exec "/usr/bin/$tool" "$@"
 """
 
 
 class Gate:
-    """Wrappers of all tools, at *home*/bin, to be the PATH of the host; open until `close`."""
+    """Wrappers of all tools in *home*/bin, to be the PATH of the host; open until `close`."""
 
     def __init__(self, home: Path) -> None:
-        self.bin, self.state, self._wrapped = home / "bin", home / "state", home / "wrapped"
-        self._wrapped.mkdir(parents=True)
+        self.bin, self.state = home / "bin", home / "state"
+        self.bin.mkdir(parents=True)
         wrapper = home / "wrapper"
         wrapper.write_text(SHELL.format(state=self.state))
         wrapper.chmod(0o755)
-        tools = {path.name for path in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir())}
-        for tool in tools - {"[", "sshd"}:
-            (self._wrapped / tool).symlink_to(wrapper)
+        for tool in {path.name for path in Path("/usr/bin").iterdir()} - {"["}:
+            (self.bin / tool).symlink_to(wrapper)
         self.state.mkdir()
         for name in ("told", "go"):
             os.mkfifo(self.state / name)
         self._told = os.open(self.state / "told", os.O_RDWR | os.O_NONBLOCK)
         self._go = os.open(self.state / "go", os.O_RDWR | os.O_NONBLOCK)
         self._heard = b""
-        self._lead_to(Path("/usr/bin"))
-
-    def _lead_to(self, tools: Path) -> None:
-        """Let the host find its tools there: an open gate costs nothing."""
-        fresh = self.bin.with_name("bin.new")
-        fresh.symlink_to(tools)
-        fresh.replace(self.bin)
 
     def close(self) -> None:
         """From now on each step waits for `let`."""
         (self.state / "closed").touch()
-        self._lead_to(self._wrapped)
 
     def open(self) -> None:
         """Let all that comes pass, and forget what was counted; what waits already goes on waiting."""
-        self._lead_to(Path("/usr/bin"))
         for name in ("closed", "counting"):
             (self.state / name).unlink(missing_ok=True)
         for call in self.state.glob("call.*"):
@@ -79,7 +68,6 @@ class Gate:
         for call in self.state.glob("call.*"):
             call.unlink()
         (self.state / "counting").write_text(f"{last}\n")
-        self._lead_to(self._wrapped)
 
     @property
     def calls(self) -> list[str]:

@@ -54,7 +54,9 @@ LISTS: Mapping[str, Any] = {
     "processes": PROCESSES,
     "process": {key: value for process in PROCESSES for key, value in process.items()},
     "files": ("a.service", "b.socket"),
-    **dict.fromkeys(("commands", "dirs", "releases", "expected", "sockets", "services", "instances"), ("one", "two words")),
+    **dict.fromkeys(
+        ("commands", "dirs", "releases", "expected", "sockets", "services", "instances"), ("one", "two words")
+    ),
 }
 SETUP: Mapping[str, Any] = {"files": [{"name": "a.service", "text": "[Unit]\n"}]}
 
