@@ -1,5 +1,6 @@
 """rehearse: a release is booted on a private socket, asked, and stopped; nothing of it is left."""
 
+import hashlib
 import os
 import shlex
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from releases.plan import Step
 from releases.processes.kind import Switch, rehearsal
+from releases.scripts import quoted
 from tests.conftest import require
 from tests.scripts.running import SHELLS, A, Here, Ran
 from tests.sshd import toolbox
@@ -40,10 +42,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Here]:
     found.end()
 
 
-def rehearsed(here: Here, status: str, command: str = "") -> Ran:
+def rehearsed(here: Here, status: str, command: str = "", **more: object) -> Ran:
     """Rehearse a server that answers *status*."""
     here.release(A, {"server.py": SERVER})
-    values = {"name": "web", "url": "http://localhost/", "host": "", "timeout_s": 5, "wait_s": 10}
+    values = {"name": "web", "url": "http://localhost/", "host": "", "timeout_s": 5, "wait_s": 10, **more}
     run = command or f"exec {shlex.quote(sys.executable)} server.py"
     step: Step = rehearsal(Switch(PurePosixPath(here.root), 1, A, None), "web", values, run, "", 30)
     return here.run(step, STATUS=status)
@@ -51,8 +53,9 @@ def rehearsed(here: Here, status: str, command: str = "") -> Ran:
 
 def left(here: Here) -> list[str]:
     """The sockets, and the directory that a deep root needs for one."""
-    ours = [str(p) for p in Path("/tmp").glob(f"switchover-{os.getuid()}-*") if p.is_dir()]
-    return [*map(str, here.private.glob("*.sock*")), *(ours if DEEP in str(here.root) else [])]
+    digest = hashlib.sha256(str(here.root).encode()).hexdigest()[:16]
+    ours = Path(f"/tmp/switchover-{os.getuid()}-{digest}")
+    return [*map(str, here.private.glob("*.sock*")), *([str(ours)] if ours.exists() else [])]
 
 
 @pytest.mark.parametrize(("status", "code"), [("200", 0), ("500", 70)])
@@ -71,3 +74,54 @@ def test_one_that_ends_says_why(place: Here) -> None:
     assert ran.code == 70
     assert "it ended before it answered: ImportError: no module named shop" in ran.err
     assert left(place) == []
+
+
+def test_variables_arrive_as_the_running_one_has_them(place: Here) -> None:
+    """Keys and certificates have several lines, and may end in one."""
+    key = "-----BEGIN-----\n it's a key\n\n-----END-----\n"
+    said = "o\\n\u2603"
+    running = place.start("sleep", "60", KEY=key, SAID=said)
+    command = f'[ "$KEY" = {quoted(key)} ] && [ "$SAID" = {quoted(said)} ]'
+    ran = rehearsed(place, "", command, url="", inherits=running.pid)
+    assert ran.code == 0, ran.err
+    assert left(place) == []
+
+
+@pytest.mark.parametrize(
+    ("printing", "why"),
+    [
+        ("echo 'preload_app   = True'", "a HUP never loads new code"),
+        ("echo 'preloads = True'", "says nothing of preload_app"),
+        ("echo 'preload_app = False'; echo 'ImportError: no shop' >&2; exit 1", "cannot load it: ImportError: no shop"),
+    ],
+)
+def test_what_a_reload_would_not_load_is_not_booted(place: Here, printing: str, why: str) -> None:
+    """P3: or the old code would be taken for the new."""
+    ran = rehearsed(place, "200", "echo booted >&2", printing=printing)
+    assert (ran.code, why in ran.err, "booted" in ran.err) == (70, True, False), ran.err
+    assert left(place) == []
+
+
+@pytest.mark.parametrize(("requests", "recycles"), [("0", False), ("1000", True)])
+def test_a_configuration_that_a_reload_loads_is_booted(place: Here, requests: str, recycles: bool) -> None:
+    """And whether its workers are recycled is written down for the proof."""
+    printing = f"echo 'max_requests        = {requests}'; echo 'max_requests_jitter = 5'; echo 'preload_app = False'"
+    ran = rehearsed(place, "200", printing=printing)
+    assert ran.code == 0, ran.err
+    assert (place.private / "recycles.web").exists() == recycles
+    assert left(place) == []
+
+
+def test_nothing_is_booted_where_only_the_configuration_is_asked(place: Here) -> None:
+    """Of a process without a health."""
+    place.release(A)
+    values = {
+        "name": "web",
+        "url": "",
+        "host": "",
+        "timeout_s": 5,
+        "wait_s": 10,
+        "printing": "echo 'preload_app = False'",
+    }
+    ran = place.run(rehearsal(Switch(PurePosixPath(place.root), 1, A, None), "web", values, "", "", 30))
+    assert ran.code == 0, ran.err
