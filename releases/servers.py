@@ -94,8 +94,6 @@ class Served(Section):
     """What processes of every kind have."""
 
     rehearse: OptionalShell = ""
-    before_stop: OptionalShell = ""
-    drain_s: DrainSeconds = 30.0
 
 
 class Systemd(Served):
@@ -107,6 +105,8 @@ class Systemd(Served):
     scope: Scope = "user"
     user: UnixUser = ""
     start_s: Seconds = 60.0
+    before_stop: OptionalShell = ""
+    drain_s: DrainSeconds = 30.0
     health: ProcessHealth = None
 
     @field_validator("user")
@@ -133,6 +133,7 @@ class Gunicorn(Served):
     start: OptionalShell = Field(default="", validate_default=True)
     scope: Scope = "user"
     start_s: Seconds = 60.0
+    drain_s: DrainSeconds = 30.0
     health: FullHealth = None
 
     @field_validator("pidfile")
