@@ -99,8 +99,7 @@ def rehearse(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
 def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
     """From the first step that is taken back to the one that ends it."""
     config, layout, hooks = host.config, host.layout, host.config.hooks
-    waits = [float(str(kind.values()["wait_s"])) for kind in host.kinds]
-    wait_s = max([0.0, *waits, config.health.wait_s if config.health else 0.0])
+    wait_s, prove_s = (_longest(host, key) for key in ("wait_s", "prove_s"))
     return (
         *_hook("before_switch", hooks.before_switch, switch, hooks.timeout_s),
         steps.arm(switch),
@@ -108,12 +107,17 @@ def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
         steps.publish(layout, switch.release, switch.previous),
         *(step for kind in host.kinds for step in kind.after(switch)),
         *_hook("after_switch", hooks.after_switch, switch, hooks.timeout_s),
-        steps.prove(config, switch.release, host.kinds, switch, wait_s=wait_s),
+        steps.prove(config, switch.release, host.kinds, switch, wait_s=prove_s),
         steps.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),
         steps.confirm(layout, switch.number),
         *(step for kind in host.kinds for step in kind.finish(switch)),
         steps.finish(layout, switch.number),
     )
+
+
+def _longest(host: Surveyed, key: str) -> float:
+    waits = [float(str(kind.values()[key])) for kind in host.kinds]
+    return max([0.0, *waits, host.config.health.wait_s if host.config.health else 0.0])
 
 
 def _hook(name: str, run: tuple[str, ...], switch: Switch, timeout_s: float) -> tuple[Step, ...]:

@@ -37,6 +37,7 @@ class Command:
             "host": health.host if health else "",
             "timeout_s": health.timeout_s if health else 5,
             "wait_s": round(health.wait_s) if health else 30,
+            "prove_s": round(health.wait_s) if health else 30,
         }
 
     def conditions(self, facts: Facts) -> Iterable[str]:

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import PurePosixPath
 
@@ -31,6 +31,7 @@ OURS = (
 WRITTEN = ("-p", "--pid", "--log-file", "--error-logfile", "--access-logfile")
 FLAGS = ("-D", "--daemon", "--reload")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+SHORT = re.compile(r"-([DR]*)([bpw]?)(.*)", re.DOTALL)  # flags, then an option with its value behind it
 LEADING = re.compile(r"(exec|env)$|[A-Za-z_]\w*=").match
 
 
@@ -62,8 +63,19 @@ class Gunicorn:
             "public_socket": "",
             "host": s.health.host if s.health else "",
             "timeout_s": s.health.timeout_s if s.health else 5,
-            "wait_s": round(s.health.wait_s if s.health else s.start_s),
+            "wait_s": round(self._wait_s),
+            "prove_s": round(self._wait_s + s.drain_s),  # an old worker with a long request is waited for
+            "drain_s": max(1, round(s.drain_s)),
         }
+
+    @property
+    def _wait_s(self) -> float:
+        return self.settings.health.wait_s if self.settings.health else self.settings.start_s
+
+    def _roots(self, facts: Facts) -> tuple[PurePosixPath, ...]:
+        """As deploy.toml has it, and as the file system has it: a virtual environment names the latter."""
+        physical = facts.answer.one(f"{self.name}.root")
+        return (self.root, PurePosixPath(physical)) if physical else (self.root,)
 
     def conditions(self, facts: Facts) -> Iterable[str]:
         """The unsafe ways to start one (facts: docs/zero-downtime.md): each loses code or the service at a reload."""
@@ -76,25 +88,36 @@ class Gunicorn:
             words, arguments = list(answer.all("word")), answer.one("arguments")
             if facts.uid and answer.number("owner") != facts.uid:
                 yield f"{self.name}: its master runs as user {answer.one('owner')}, so what it runs cannot be read"
-        yield from (f"{self.name}: {why}" for why in unsafe(words, arguments, self.root))
+        yield from (f"{self.name}: {why}" for why in unsafe(words, arguments, self._roots(facts)))
+        if systemctl := answer.one("forbidden"):
+            unit, user = self.settings.unit, facts.answer.one("user")
+            rule = ", ".join(f"{systemctl} {verb} {unit}" for verb in ("restart", "stop"))
+            yield (
+                f"{self.name}: {unit} must be restarted where it is down or its environment changes, and stopped when a"
+                f" first deploy fails; sudoers lacks: {user} ALL=(root) NOPASSWD: {rule}"
+            )
 
     def rehearse(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
         """As the running master was started, with one worker, on a private socket, from the new directory."""
         s, values = self.settings, self.values(switch)
-        limit = (s.health.wait_s if s.health else s.start_s) + 30
+        words = list(facts.answer.all(f"{self.name}.word")) or started(s.start, self.root)
+        command = says = ""
+        if words:
+            # A pidfile that its configuration names, and the default control socket, belong to the running master.
+            where = f"cd {shlex.quote(str(self.root))} && " if s.start else ""  # as `start` does
+            private = 'exec env XDG_RUNTIME_DIR="${SOCKET%/*}"'
+            booted = f"{where}{private} {rehearsed(words, self._roots(facts), switch.release)}"
+            master = facts.answer.one(f"{self.name}.master").removeprefix("0")
+            values = {**values, "inherits": master, "printing": f"{booted} --print-config"}
+            command = f'{booted} --pid "$SOCKET.pid"' if s.health else ""
+            says = "let gunicorn print its configuration in it"
         if s.rehearse:
             values = {**values, "url": values["url"] if "$SOCKET" in s.rehearse else ""}
-            return (rehearsal(switch, self.name, values, s.rehearse, f"run `{s.rehearse}` in it", limit),)
-        if not s.health:
-            return ()
-        words = list(facts.answer.all(f"{self.name}.word")) or started(s.start, self.root)
-        where = f"cd {shlex.quote(str(self.root))} && " if s.start else ""  # as `start` does
-        # A pidfile that its configuration names, and the default control socket, belong to the running master.
-        private = 'exec env XDG_RUNTIME_DIR="${SOCKET%/*}"'
-        command = f'{where}{private} {rehearsed(words, self.root, switch.release)} --pid "$SOCKET.pid"'
-        values = {**values, "inherits": facts.answer.one(f"{self.name}.master").removeprefix("0")}
-        says = f"boot gunicorn from it with one worker on a private socket, ask {s.health.url}, stop it"
-        return (rehearsal(switch, self.name, values, command, says, limit),)
+            command, says = s.rehearse, f"run `{s.rehearse}` in it"
+        elif s.health:
+            says = f"boot gunicorn from it with one worker on a private socket, ask {s.health.url}, stop it"
+        limit = 2 * self._wait_s + 30  # it is imported twice
+        return (rehearsal(switch, self.name, values, command, says, limit),) if command or words else ()
 
     def before(self, switch: Switch) -> tuple[Step, ...]:
         """Nothing: a HUP reads the link, so it comes after the rename."""
@@ -102,10 +125,14 @@ class Gunicorn:
 
     def after(self, switch: Switch) -> tuple[Step, ...]:
         """HUP; a changed environment needs a new master, which a restart gives (and a gap)."""
-        back = self._stop(switch) if switch.previous is None else self._reload(switch, "reload what was live before")
+        back = (
+            self._stop(switch)
+            if switch.previous is None
+            else self._reload(switch, "reload what was live before", "back")
+        )
         says = "restart: its environment has changed" if switch.replaced else "HUP (start it where it is down)"
         step = self._reload(switch, says)
-        return (Step(step.name, step.values, says, template=step.template, undo=back, process=self.name),)
+        return (replace(step, undo=back),)
 
     def finish(self, switch: Switch) -> tuple[Step, ...]:
         """Nothing: the old workers end by themselves."""
@@ -123,13 +150,17 @@ class Gunicorn:
         """
         answer = facts.answer.below(self.name)
         master, mark = answer.number("master"), answer.number("mark")
+        # Old workers may drain for longer than a new one may take to answer.
+        late = self._wait_s < answer.number("since") <= self._wait_s + self.settings.drain_s
         if stranger := answer.one("stranger"):
             return Verdict(f"{self.name}: {stranger}", final=True)
         if not master:
-            return Verdict(f"{self.name}: its master is not running")
+            return Verdict(f"{self.name}: its master is not running", final=late)
         workers = [(int(pid), int(start)) for pid, start in (line.split() for line in answer.all("worker"))]
         if not workers:
-            return Verdict(f"{self.name}: master {master} has no worker yet")
+            return Verdict(f"{self.name}: master {master} has no worker yet", final=late)
+        if late and not (said := answer.one("health", "200")).startswith("2"):
+            return Verdict(f"{self.name}: {self.values()['url']}: {said}, wanted 200", final=True)
         if old := [pid for pid, start in workers if start < mark]:
             return Verdict(f"{self.name}: worker {old[0]} is older than the reload")
         known = {process.pid: process for process in facts.running}
@@ -144,8 +175,8 @@ class Gunicorn:
         return Verdict(note=f"{self.name}: master {master}, {len(workers)} workers")
 
     def same(self, release: Release, then: Answer, now: Answer) -> bool:
-        """The same master with the same workers."""
-        keys = (f"{self.name}.master", f"{self.name}.worker")
+        """The same master, with the same workers unless it recycles them (``--max-requests``)."""
+        keys = (f"{self.name}.master", *(() if now.one(f"{self.name}.recycles") else (f"{self.name}.worker",)))
         return all(set(then.all(key)) <= set(now.all(key)) for key in keys)
 
     def owns(self, running: Running, facts: Facts) -> bool:
@@ -158,20 +189,22 @@ class Gunicorn:
         """A worker of the live release does; one of an older drains."""
         return running.release == facts.live
 
-    def _reload(self, switch: Switch, says: str) -> Step:
-        values = {"root": self.root, "process": self.values(switch), "replace": switch.replaced}
-        return Step("reload", values, says, template="gunicorn/reload", process=self.name)
+    def _reload(self, switch: Switch, says: str, back: str = "") -> Step:
+        s, of = self.settings, {"number": switch.number, "replace": switch.replaced, "back": back}
+        values = {"root": self.root, "process": self.values(switch), **of}
+        limit = s.drain_s + s.start_s + 30
+        return Step("reload", values, says, template="gunicorn/reload", process=self.name, timeout_s=limit)
 
     def _stop(self, switch: Switch) -> Step:
         values = {"root": self.root, "process": self.values(switch)}
         return Step("stop", values, "stop it again", template="gunicorn/stop", process=self.name)
 
 
-def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[str]:
+def unsafe(words: list[str], arguments: str, roots: tuple[PurePosixPath, ...]) -> Iterable[str]:
     """Why a master with this command line would not load a new release at a HUP; *arguments* is GUNICORN_CMD_ARGS.
 
-    >>> root = PurePosixPath("/srv/shop")
-    >>> list(unsafe("/srv/shop/current/.venv/bin/python -m gunicorn --chdir /srv/shop/current app".split(), "", root))
+    >>> roots = (PurePosixPath("/srv/shop"),)
+    >>> list(unsafe("/srv/shop/current/.venv/bin/python -m gunicorn --chdir /srv/shop/current app".split(), "", roots))
     []
     """
     if not words:
@@ -179,17 +212,16 @@ def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[st
     if words[0].startswith("gunicorn: "):
         yield 'setproctitle hides how it was started: uninstall that, or let systemd run it (kind = "systemd")'
         return
-    every = [*words, *_words(arguments)]
-    releases, current = f"{root}/releases/", f"{root}/current"
-    if words[0].startswith(releases):
+    every = list(_apart([*words, *_words(arguments)]))
+    if words[0].startswith(tuple(f"{root}/releases/" for root in roots)):
         yield (
             "it was started as `current/.venv/bin/gunicorn`, whose first line names one release: it would keep that"
             " release's dependencies, and die when it is pruned; start `current/.venv/bin/python"
             " current/.venv/bin/gunicorn …`"
         )
     chdir = [value for option, value in _options(every) if option == "--chdir"]
-    if not chdir or chdir[-1].rstrip("/") not in (current, "current"):
-        yield f"it has no `--chdir {current}`: after a HUP it would go on with the old code"
+    if not chdir or chdir[-1].rstrip("/") not in ("current", *(f"{root}/current" for root in roots)):
+        yield f"it has no `--chdir {roots[0]}/current`: after a HUP it would go on with the old code"
     for option, value in _options(every):
         if option in WRITTEN and value and not value.startswith(("/", "-")):
             yield f"`{option} {value}` is relative, so it lies in the release that is live: give the whole path"
@@ -197,20 +229,27 @@ def unsafe(words: list[str], arguments: str, root: PurePosixPath) -> Iterable[st
         yield "with --preload a HUP never loads new code"
 
 
-def rehearsed(words: list[str], root: PurePosixPath, release: Release) -> str:
+def rehearsed(words: list[str], roots: tuple[PurePosixPath, ...], release: Release) -> str:
     """The command line of the running master, changed so that it boots *release* on ``$SOCKET`` with one worker."""
-    directory = f"{root}/releases/{release}"
+    directory = f"{roots[0]}/releases/{release}"
     variables = list(takewhile(ASSIGNMENT.match, words))
-    kept = [
-        word.replace(f"{root}/current", directory)
-        if word.startswith(f"{root}/current")
-        else (f"{directory}{word.removeprefix('current')}" if word.startswith("current/") else word)
-        for word in _without_ours(words[len(variables) :])
-    ]
-    ours = ["--workers", "1", "--chdir", directory]
-    program = 2 if len(kept) > 1 and (kept[1] == "-m" or kept[1].endswith("gunicorn")) else 1
-    program += kept[1:2] == ["-m"]
-    return f'{shlex.join([*variables, *kept[:program]])} --bind "unix:$SOCKET" {shlex.join([*ours, *kept[program:]])}'
+    moved = [_moved(word, roots, directory) for word in words[len(variables) :]]
+    named = (number for number, word in enumerate(moved, 1) if PurePosixPath(word).name.startswith("gunicorn"))
+    program = next(named, 1)
+    options = ["--workers", "1", "--chdir", directory, *_without_ours(_apart(moved[program:]))]
+    return f'{shlex.join([*variables, *moved[:program]])} --bind "unix:$SOCKET" {shlex.join(options)}'
+
+
+def _moved(word: str, roots: tuple[PurePosixPath, ...], directory: str) -> str:
+    """The same path below *directory* when it is one through ``current``, also behind its option.
+
+    >>> _moved("--config=/a/current/conf.py", (PurePosixPath("/a"),), "/a/releases/x")
+    '--config=/a/releases/x/conf.py'
+    """
+    whole = "|".join(re.escape(f"{root}/current") for root in roots)
+    through = rf"((?:-[A-Za-z]|--[a-z-]+=)?(?:file:)?)(?:(?:{whole})(?=/|$)|current(?=/))"
+    found = re.match(through, word)
+    return f"{found[1]}{directory}{word[found.end() :]}" if found else word
 
 
 def started(command: str, root: PurePosixPath) -> list[str]:
@@ -224,7 +263,26 @@ def started(command: str, root: PurePosixPath) -> list[str]:
     return [word for word in variables if "=" in word] + words[len(variables) :]
 
 
-def _without_ours(words: list[str]) -> Iterable[str]:
+def _apart(words: Iterable[str]) -> Iterable[str]:
+    """The same with short options and their values apart, as gunicorn's parser has them.
+
+    >>> list(_apart(["-Dw4", "-b127.0.0.1:80", "-w", "2", "--bind", "x", "-kgevent"]))
+    ['-D', '-w', '4', '-b', '127.0.0.1:80', '-w', '2', '--bind', 'x', '-kgevent']
+    """
+    for word in words:
+        found = SHORT.fullmatch(word)
+        if not found or not any(found.group(1, 2)):
+            yield word
+            continue
+        flags, option, rest = found.groups()
+        yield from (f"-{flag}" for flag in flags)
+        if option:
+            yield f"-{option}"
+        if rest:
+            yield rest.removeprefix("=") if option else f"-{rest}"
+
+
+def _without_ours(words: Iterable[str]) -> Iterable[str]:
     skip = False
     for word in words:
         if skip:

@@ -97,6 +97,7 @@ class Systemd:
             "host": health.host if health else "",
             "timeout_s": health.timeout_s if health else 5,
             "wait_s": round(health.wait_s if health else s.start_s),
+            "prove_s": round(health.wait_s if health else s.start_s),
         }
 
     def conditions(self, facts: Facts) -> Iterable[str]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -102,7 +103,9 @@ def pidfile(app: App) -> Iterator[Path]:
     file = app.root / "shared" / "gunicorn.pid"
     file.parent.mkdir()
     gunicorn = f"{sys.executable} {Path(sys.executable).parent / 'gunicorn'}"
-    options = f"--daemon --pid {file} --bind 127.0.0.1:{port} --chdir {app.root}/current"
+    (app.folder / "gunicorn.conf.py").write_text("timeout = 20\n")
+    configured = f"--config {app.root}/current/gunicorn.conf.py"
+    options = f"{configured} --daemon --pid {file} --bind 127.0.0.1:{port} --chdir {app.root}/current"
     app.configure(
         f'[processes.web]\nkind = "gunicorn"\npidfile = "shared/gunicorn.pid"\nhealth = "{url}"\n'
         f'start = "{gunicorn} {options} wsgi:app"\n'
@@ -163,3 +166,20 @@ def test_a_gunicorn_release_that_cannot_be_imported_never_meets_the_running_one(
     assert "failed, nothing was switched" in result.err
     assert "No module named 'no_such_module'" in result.err.splitlines()[-2]
     assert (pidfile.read_text(), is_gunicorn(pidfile)) == (master, True)
+
+
+@pytest.mark.parametrize("health", [True, False], ids=["health", "no health"])
+def test_a_configuration_that_preloads_never_meets_the_running_one(app: App, pidfile: Path, health: bool) -> None:
+    """P3: a HUP would go on with the old code, and nothing in /proc would tell."""
+    text = (app.folder / "deploy.toml").read_text()
+    url = text.partition('health = "')[2].partition('"')[0]
+    if not health:
+        (app.folder / "deploy.toml").write_text(text.replace(f'health = "{url}"\n', ""))
+    app.deploy("v1")
+    (app.folder / "gunicorn.conf.py").write_text("timeout = 20\npreload_app = True\n")
+    (app.folder / "wsgi.py").write_text('def app(e, s):\n    s("200 OK", [])\n    return [b"new"]\n')
+    result = app.run("deploy")
+    told(result, code=11, says=("rehearse web", "preload_app", "a HUP never loads new code"))
+    assert app.live == "v1"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read() == b"hello"

@@ -5,12 +5,15 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from releases.answer import Answer
 from releases.facts import Facts
 from releases.processes.gunicorn import rehearsed, unsafe
 from releases.processes.kind import Kind, Switch
+from releases.switching import switch_over
 from tests.hosts import A, B, config, host
 
 ROOT = PurePosixPath("/srv/shop")
+SWITCH = Switch(ROOT, 2, B, A)
 PYSCRIPT = (
     "/srv/shop/current/.venv/bin/python /srv/shop/current/.venv/bin/gunicorn"
     " --chdir /srv/shop/current -w 4 -b 127.0.0.1:8001 -p /srv/shop/gunicorn.pid -D shop.wsgi"
@@ -42,6 +45,8 @@ def worker(pid: int, *uses: object, home: object = B) -> str:
         (PYSCRIPT.replace("--chdir /srv/shop/current ", ""), "", "no `--chdir"),
         (PYSCRIPT.replace("--chdir /srv/shop/current", f"--chdir /srv/shop/releases/{A}"), "", "no `--chdir"),
         (PYSCRIPT.replace("-p /srv/shop/gunicorn.pid", "-p gunicorn.pid"), "", "is relative"),
+        (PYSCRIPT.replace("-p /srv/shop/gunicorn.pid", "-pgunicorn.pid"), "", "is relative"),
+        (PYSCRIPT.replace("-p /srv/shop/gunicorn.pid -D", "-Dpgunicorn.pid"), "", "is relative"),
         (PYSCRIPT + " --preload", "", "--preload"),
         ("'gunicorn: master [wsgi:app]'", "", "setproctitle hides how it was started"),
         (PYSCRIPT, "--preload", "--preload"),
@@ -49,7 +54,7 @@ def worker(pid: int, *uses: object, home: object = B) -> str:
 )  # fmt: skip
 def test_a_start_that_would_keep_old_code_or_die_is_refused(words: str, arguments: str, why: str) -> None:
     """Facts measured: each loses code or the service at a reload."""
-    said = list(unsafe(shlex.split(words), arguments, ROOT))
+    said = list(unsafe(shlex.split(words), arguments, (ROOT,)))
     assert bool(said) is bool(why)
     assert not why or why in said[0]
 
@@ -57,12 +62,50 @@ def test_a_start_that_would_keep_old_code_or_die_is_refused(words: str, argument
 def test_a_rehearsal_is_the_running_command_line_on_a_private_socket() -> None:
     """Same options, another address, one worker, the new directory, and in the foreground."""
     new = f"/srv/shop/releases/{B}"
-    assert rehearsed(shlex.split(PYSCRIPT), ROOT, B) == (
+    assert rehearsed(shlex.split(PYSCRIPT), (ROOT,), B) == (
         f'{new}/.venv/bin/python {new}/.venv/bin/gunicorn --bind "unix:$SOCKET" --workers 1 --chdir {new} shop.wsgi'
     )
-    assert rehearsed(["/srv/shop/current/.venv/bin/python", "-m", "gunicorn", "app"], ROOT, B) == (
+    assert rehearsed(["/srv/shop/current/.venv/bin/python", "-m", "gunicorn", "app"], (ROOT,), B) == (
         f'{new}/.venv/bin/python -m gunicorn --bind "unix:$SOCKET" --workers 1 --chdir {new} app'
     )
+
+
+def test_a_rehearsal_binds_no_address_of_the_running_one_however_it_is_written() -> None:
+    """Short options may have their value attached."""
+    new = f"/srv/shop/releases/{B}"
+    words = shlex.split("current/bin/python current/bin/gunicorn -b127.0.0.1:8001 -Dw4 -p/srv/shop/g.pid -kgevent app")
+    assert rehearsed(words, (ROOT,), B) == (
+        f'{new}/bin/python {new}/bin/gunicorn --bind "unix:$SOCKET" --workers 1 --chdir {new} -kgevent app'
+    )
+
+
+def test_a_root_behind_a_link_hides_no_unsafe_start() -> None:
+    """A virtual environment names the directory as the file system has it."""
+    real = PYSCRIPT.replace("/srv/shop", "/data/shop")
+    kind, facts = found(word=tuple(shlex.split(real)), owner="1000", root="/data/shop")
+    assert list(kind.conditions(facts)) == []
+    (step,) = kind.rehearse(SWITCH, facts)
+    assert f" /srv/shop/releases/{B}/.venv/bin/python /srv/shop/releases/{B}/.venv" in str(step.values["command"])
+    script = real.replace("current/.venv/bin/python", f"releases/{A}/.venv/bin/python", 1)
+    kind, facts = found(word=tuple(shlex.split(script)), owner="1000", root="/data/shop")
+    assert "first line" in " ".join(kind.conditions(facts))
+
+
+def test_the_configuration_is_asked_wherever_it_is_rehearsed_or_not() -> None:
+    """P3: only gunicorn itself merges its file, its variable and its options."""
+    for health, booted in (("http://127.0.0.1:8001/h", True), (None, False)):
+        web = {"kind": "gunicorn", "pidfile": "gunicorn.pid", "start": PYSCRIPT, "health": health}
+        asked = host(B, complete=[A, B], settings=config(processes={"web": web}))
+        (step,) = asked.kinds[0].rehearse(SWITCH, asked.facts)
+        assert str(step.values["process"]["printing"]).endswith("shop.wsgi --print-config")  # type: ignore[index]
+        assert bool(step.values["command"]) is booted
+
+
+def test_a_unit_that_is_down_is_not_rehearsed() -> None:
+    """Nobody knows how it is started."""
+    web = {"kind": "gunicorn", "unit": "web.service", "health": "http://127.0.0.1:8001/h"}
+    asked = host(B, complete=[A, B], settings=config(processes={"web": web}), **{"web.master": "0"})
+    assert asked.kinds[0].rehearse(SWITCH, asked.facts) == ()
 
 
 def test_a_master_whose_workers_are_all_young_and_of_the_release_is_proven() -> None:
@@ -115,3 +158,51 @@ def test_taking_back_reloads_what_was_live_and_a_first_start_is_stopped() -> Non
     assert back
     assert first
     assert (back.template, first.template) == ("gunicorn/reload", "gunicorn/stop")
+
+
+def test_a_proof_waits_for_the_longest_request_and_a_pause_does_not() -> None:
+    """P4: one that is still answered by an old worker takes no deploy back."""
+    web = {"kind": "gunicorn", "unit": "web.service", "drain_s": 100, "start_s": 20}
+    steps = switch_over(host(A, settings=config(processes={"web": web})), SWITCH)
+    patience = {step.name: step.patience_s for step in steps}
+    assert (patience["prove"], patience["settled"]) == (120, 20)
+
+
+def test_a_reload_may_take_as_long_as_its_drain_and_its_start() -> None:
+    """Forth and back; or the new one would be cut off between the end of the old one and its start."""
+    web = {"kind": "gunicorn", "unit": "web.service", "drain_s": 100, "start_s": 20}
+    step = host(A, settings=config(processes={"web": web})).kinds[0].after(SWITCH)[0]
+    assert step.undo
+    assert (step.timeout_s, step.undo.timeout_s) == (150, 150)
+
+
+@pytest.mark.parametrize(
+    ("since", "final"),
+    [("30", False), ("31", True), ("60", True), ("61", False)],
+)
+def test_what_does_not_answer_is_not_given_the_patience_for_old_workers(since: str, final: bool) -> None:
+    """Though one of them drains; from 60 s on nobody asks again, and what was live for long may blink."""
+    kind, facts = found(worker(11), worker(12), worker=("11 499", "12 501"), health="500", since=since)
+    verdict = kind.proof(B, facts)
+    assert (bool(verdict), verdict.final) == (False, final)
+    kind, facts = found(worker(11), worker(12), worker=("11 499", "12 501"), health="200", since=since)
+    assert not kind.proof(B, facts).final
+
+
+def test_workers_that_are_recycled_during_the_pause_are_no_others() -> None:
+    """``--max-requests``: only the master is compared."""
+    kind, _ = found()
+    then = Answer((("web.master", "10"), ("web.worker", "11 501"), ("web.worker", "12 501")))
+    now = Answer((("web.master", "10"), ("web.worker", "11 501"), ("web.worker", "13 502")))
+    recycles = Answer((*now.pairs, ("web.recycles", "1")))
+    restarted = Answer((("web.master", "20"), ("web.recycles", "1")))
+    assert [kind.same(B, then, found) for found in (now, recycles, restarted)] == [False, True, False]
+
+
+def test_a_unit_of_the_system_needs_a_rule_to_be_restarted() -> None:
+    """The HUP does not: the master is ours."""
+    web = {"kind": "gunicorn", "unit": "legacy.service", "scope": "system"}
+    asked = host(B, settings=config(processes={"web": web}), **{"web.forbidden": "/usr/bin/systemctl"})
+    (why,) = asked.kinds[0].conditions(asked.facts)
+    rule = "/usr/bin/systemctl restart legacy.service, /usr/bin/systemctl stop legacy.service"
+    assert f"deploy ALL=(root) NOPASSWD: {rule}" in why

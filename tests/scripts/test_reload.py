@@ -1,0 +1,213 @@
+"""reload of gunicorn: whom it signals, what it leaves for the proof, and when it leaves a server alone."""
+
+import os
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from releases import steps
+from releases.processes.gunicorn import Gunicorn
+from releases.processes.kind import Switch
+from releases.processes.kinds import kinds
+from tests.app import until
+from tests.conftest import require
+from tests.hosts import config
+from tests.scripts.running import SHELLS, A, B, Here, Ran
+
+# As gunicorn does: a worker of its own in what `current` leads to, another one after each HUP. It notes its signals.
+MASTER = """\
+import os, signal, sys
+from pathlib import Path
+current, notes = sys.argv[1], Path(sys.argv[2])
+known = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
+signal.pthread_sigmask(signal.SIG_BLOCK, known)
+def born():
+    worker = os.fork()
+    if not worker:
+        os.chdir(current)
+        while True:
+            signal.pause()
+    return worker
+worker = born()
+notes.write_text("")
+while True:
+    number = signal.sigwait(known)
+    with notes.open("a") as file:
+        print(signal.Signals(number).name, file=file)
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    if number == signal.SIGTERM:
+        sys.exit()
+    worker = born()
+"""
+
+
+@dataclass
+class Server:
+    """A master and its worker on a host; *pid* is the master's."""
+
+    here: Here
+    kind: Gunicorn
+    pid: int = 0
+
+    @property
+    def notes(self) -> Path:
+        """Where it writes which signals it got."""
+        return self.here.base / "notes"
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        program = self.here.base / "gunicorn"
+        program.write_text(MASTER)
+        self.pid = self.here.start(sys.executable, str(program), f"{self.here.root}/current", str(self.notes)).pid
+        (self.here.root / "shared" / "web.pid").write_text(f"{self.pid}\n")
+        until(self.notes.exists, what="the master")
+        self.settle()
+
+    def settle(self) -> list[str]:
+        """Its worker is where it will work; which signals it got, each of them for the first time since."""
+        before = self.signals()
+        os.kill(self.pid, signal.SIGUSR1)  # behind every HUP that was sent before
+        until(lambda: self.signals()[len(before) :].count("SIGUSR1"), what="its note")
+        until(lambda: self.worker_in(os.path.realpath(self.here.root / "current")), what="its worker")
+        return [name for name in self.signals() if name != "SIGUSR1"]
+
+    def signals(self) -> list[str]:
+        return self.notes.read_text().split()
+
+    def worker_in(self, directory: str) -> bool:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [os.readlink(f"/proc/{child}/cwd") for child in children] == [directory]
+
+    def forth(self, number: int = 7) -> Ran:
+        """The reload of a deploy of B over A."""
+        return self.here.run(self.kind.after(Switch(self.kind.root, number, B, A))[0])
+
+    def back(self, number: int = 7) -> Ran:
+        """What takes it back."""
+        step = self.kind.after(Switch(self.kind.root, number, B, A))[0].undo
+        assert step
+        return self.here.run(step)
+
+    def survey(self) -> Ran:
+        """What a survey says of it."""
+        return self.here.run(steps.survey(self.settings, (self.kind,)))
+
+    @property
+    def settings(self):  # type: ignore[no-untyped-def]
+        return config(root=self.here.layout.root, processes=PROCESSES)
+
+
+PROCESSES = {"web": {"kind": "gunicorn", "pidfile": "shared/web.pid", "start": "touch started", "drain_s": 20}}
+
+
+@pytest.fixture(params=SHELLS)
+def server(request: pytest.FixtureRequest, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A host where it runs release A."""
+    require(Here.missing(request.param))
+    here = Here(request.param, tmp_path)
+    for release in (A, B):
+        here.release(release)
+    here.publish(A)
+    (kind,) = kinds(config(root=here.layout.root, processes=PROCESSES))
+    assert isinstance(kind, Gunicorn)
+    found = Server(here, kind)
+    found.start()
+    yield found
+    here.end()
+
+
+def test_what_this_deploy_never_reached_is_not_reloaded_when_it_is_taken_back(server: Server) -> None:
+    """It runs the right release: a HUP would be a pause for nothing, a restart a gap."""
+    for number in (6, 7):
+        server.here.publish(B)
+        server.here.publish(A)
+        assert server.back(number).code == 0
+        assert server.settle() == []
+    assert server.forth(5).code == 0
+    assert server.back(7).code == 0
+    assert server.settle() == ["SIGHUP"]
+
+
+def test_what_was_reached_goes_back_as_often_as_it_is_told(server: Server) -> None:
+    """The first attempt may have been cut short."""
+    server.here.publish(B)
+    assert server.forth().code == 0
+    server.here.publish(A)
+    for _ in range(2):
+        assert server.back().code == 0
+        server.settle()
+    assert server.settle() == ["SIGHUP"] * 3
+
+
+def test_a_worker_that_was_born_in_what_is_left_goes_back(server: Server) -> None:
+    """Between the rename and its end: no HUP made it, but it runs the new code."""
+    server.here.publish(B)
+    server.settle()
+    server.here.publish(A)
+    assert server.back().code == 0
+    assert server.settle() == ["SIGHUP"]
+
+
+def test_a_full_disk_keeps_no_takeback_from_its_reload(server: Server) -> None:
+    """P2. A reload that could leave no mark is not made, and has nothing to be taken back."""
+    server.here.publish(B)
+    assert server.forth().code == 0
+    (server.here.private / "mark.web.new").mkdir()  # what cannot be written
+    server.here.publish(A)
+    assert server.back().code == 0
+    assert server.settle() == ["SIGHUP"] * 2
+    ran = server.forth(8)
+    assert (ran.code, "cannot write" in ran.err) == (73, True)
+    assert server.settle() == ["SIGHUP"] * 2
+
+
+def test_a_mark_says_nothing_after_a_reboot(server: Server) -> None:
+    """Its clock begins anew, and all workers would be older than the reload."""
+    assert server.forth().code == 0
+    assert int(server.survey().answer.one("web.mark")) > 0
+    mark = server.here.private / "mark.web"
+    ticks, boot, number = mark.read_text().split()
+    mark.write_text(f"{ticks} {boot[::-1]} {number}\n")
+    assert server.survey().answer.all("web.mark") == ()
+
+
+def test_a_survey_tells_the_root_as_the_file_system_has_it(server: Server) -> None:
+    """A start that names it is unsafe, too."""
+    link = server.here.base / "link"
+    link.symlink_to(server.here.root)
+    settings = config(root=link, processes=PROCESSES)
+    ran = server.here.run(steps.survey(settings, kinds(settings)))
+    assert ran.answer.one("web.root") == str(server.here.root)
+
+
+def test_what_runs_on_after_its_drain_is_ended_before_the_new_one_starts(server: Server) -> None:
+    """An environment that has changed needs a new master."""
+    step = server.kind.after(Switch(server.kind.root, 7, B, A, replaced=True))[0]
+    assert server.here.run(step).code == 0
+    assert server.signals()[-1] == "SIGTERM"
+    assert (server.here.root / "started").exists()
+
+
+def test_a_unit_that_may_not_be_restarted_is_told(account: Here) -> None:
+    """By sudo, before a deploy; while it is proven nobody asks again."""
+    here, web = account, {"kind": "gunicorn", "unit": "web.service", "scope": "system"}
+    settings = config(root=here.layout.root, processes={"web": web})
+    asked = here.root / "asked"
+    here.release(A)
+    here.publish(A)
+    for code in (1, 0):
+        for name, text in (("sudo", f'echo "$*" >>{shlex.quote(str(asked))}; exit {code}'), ("systemctl", "exit 1")):
+            tool = here.base / "bin" / name
+            tool.unlink(missing_ok=True)
+            tool.write_text(f"#!/bin/sh\n{text}\n")
+            tool.chmod(0o755)
+        ran = here.run(steps.survey(settings, kinds(settings)))
+        assert ran.answer.all("web.forbidden") == ((str(here.base / "bin" / "systemctl"),) if code else ())
+    before = asked.read_text()
+    here.run(steps.prove(settings, A, kinds(settings), None, wait_s=1))
+    assert asked.read_text() == before
