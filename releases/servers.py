@@ -94,6 +94,7 @@ class Served(Section):
     """What processes of every kind have."""
 
     rehearse: OptionalShell = ""
+    drain_s: DrainSeconds = 30.0
 
 
 class Systemd(Served):
@@ -106,7 +107,6 @@ class Systemd(Served):
     user: UnixUser = ""
     start_s: Seconds = 60.0
     before_stop: OptionalShell = ""
-    drain_s: DrainSeconds = 30.0
     health: ProcessHealth = None
 
     @field_validator("user")
@@ -133,7 +133,6 @@ class Gunicorn(Served):
     start: OptionalShell = Field(default="", validate_default=True)
     scope: Scope = "user"
     start_s: Seconds = 60.0
-    drain_s: DrainSeconds = 30.0
     health: FullHealth = None
 
     @field_validator("pidfile")

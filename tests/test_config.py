@@ -135,7 +135,7 @@ prove = "bin/prove"
     assert isinstance(legacy, Gunicorn)
     assert legacy.health == Health(url="http://127.0.0.1:8001/", host="shop.example.com", wait_s=5)
     assert boot == Command(reload="bin/reload", prove="bin/prove")
-    assert legacy.drain_s == 30
+    assert boot.drain_s == 30
 
 
 @pytest.mark.parametrize("listen", ["", "0.0.0.0:80", "[2001:db8::1]:65535", "/run/shop/web.sock"])
@@ -323,7 +323,6 @@ def test_what_is_planned_is_refused_by_name(written, text):
         (f"{GUNICORN}pidfile = 'x'\nstart = 'x'\nscope = 'system'", "processes.web.scope", "beside unit"),
         (f"{GUNICORN}unit = 'a.service'\nbefore_stop = 'x'", "processes.web.before_stop", 'found "before_stop"'),
         (f"{COMMAND}before_stop = 'x'", "processes.web.before_stop", 'found "before_stop"'),
-        (f"{COMMAND}drain_s = 5", "processes.web.drain_s", 'found "drain_s"'),
         (f"{GUNICORN}unit = 'legacy'", "processes.web.unit", "a systemd unit"),
         (f"{GUNICORN}unit = '-a.service'", "processes.web.unit", "a systemd unit"),
         (f"{GUNICORN}unit = 'a.service'\nhealth = '/health'", "processes.web.health", "a full URL"),
