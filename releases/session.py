@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ SILENCE_S = 60  # the host gives the session up after this long without a beat
 PULSE_S = 5  # sshd itself is asked for a sign of life so often,
 SILENT_S = 20  # and the line given up after this long without any
 OPEN_S = 30
+ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a step is one
+KEPT = 1 << 18  # bytes of what was heard already that are kept for a message, and of a line that has no end
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
 # it), no exclamation mark (csh). The program itself follows as the first line on stdin.
@@ -42,7 +45,7 @@ class Session:
         self.host, self.hear, self.connection = host, hear, connection
         self.word = os.urandom(12).hex().encode()
         self.channels = 0
-        self._out = self._err = b""
+        self._out, self._err = bytearray(), bytearray()
         self._step = "the start of the session"
         self._silent, self._alive = "", time.monotonic()
         self._sending = threading.Lock()
@@ -57,13 +60,17 @@ class Session:
     def run(self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None) -> Answer:
         """Run one rendered script and return what it answered; its stderr is heard as it arrives. One round trip.
 
-        With *out* each line of its stdout is handed there as it arrives, too.
+        With *out* each line of its stdout is handed there as it arrives instead, and nothing of it is kept.
 
         Raises `StepFailed` with the exit code and the last 20 lines of stderr; `OutcomeUnknown` when the line drops
         first: the host may have done it.
         """
         self._step = name
-        self._send(b"%d %s\n" % (max(1, round(timeout_s)), _line(script)))
+        line = b"%d %s" % (max(1, round(timeout_s)), _line(script))
+        if len(line) >= ARGUMENT:
+            why = f"its script has {len(line)} bytes, and a host takes {ARGUMENT - 1} at most"
+            raise StepFailed(self.host, name, 7, [why], hint="put long commands into a script that is shipped")
+        self._send(b"%s\n" % line)
         said, err, code = self._end(timeout_s + SILENCE_S, out)
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
@@ -71,30 +78,33 @@ class Session:
             raise self._failed(name, code, _text(err).splitlines())
         return Answer.parse(_text(said))
 
-    def send(self, name: str, command: str, directory: str, write: Callable[["Stream"], None]) -> None:
+    def send(
+        self, name: str, command: str, directory: str, write: Callable[["Stream"], None], *, timeout_s: float = 600.0
+    ) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
 
-        Raises as `run` does. Nothing is held in memory.
+        Raises as `run` does, and `Unreachable` when the host gives no channel. Nothing is held in memory.
         """
-        self._step = name
-        channel = self._exec(directory)
-        channel.sendall(_line(f'#\ncd "$1" && exec {command}') + b"\n")
-        stream = Stream(channel, self._lost, self._lives)
+        self._step, limit = name, max(1, round(timeout_s))
+        channel = self._exec(directory, limit_s=limit + SILENCE_S)
+        said = _Tail(channel)
+        stream = Stream(channel, self._unknown, self._lives)
         try:
+            stream.write(_line(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             write(stream)
-            channel.shutdown_write()
-        except OutcomeUnknown:
+            stream.end()
+        except OutcomeUnknown as error:
             if not channel.exit_status_ready():
-                raise
-        tail = b""
-        while chunk := self._receive(channel):
-            tail = (tail + chunk)[-4000:]
-        if code := channel.recv_exit_status():
-            if code < 0:
-                raise self._lost()
-            said = [line for line in _text(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
-            raise self._failed(name, code, [*said, *[line for line in said if line.endswith(_CAUSES)][-1:]])
+                raise self._lost(error.why) from error
+        tail = said.whole()
+        if not channel.status_event.wait(limit + SILENCE_S) or channel.exit_status < 0:
+            raise self._lost()
         channel.close()
+        if channel.exit_status:
+            late = [f"no end within {timeout_s:g} s"] if channel.exit_status == 124 else []
+            lines = [line for line in _text(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
+            cause = [line for line in lines if line.endswith(_CAUSES)][-1:]
+            raise self._failed(name, channel.exit_status, [*lines, *cause, *late])
 
     @property
     def lost(self) -> bool:
@@ -111,16 +121,21 @@ class Session:
                 self._channel.status_event.wait(5)
             except OutcomeUnknown:
                 pass
-        self._channel.close()
+        with suppress(paramiko.SSHException, EOFError, OSError):  # of a line that has just dropped
+            self._channel.close()
         self.connection.close()
 
-    def _exec(self, *words: str) -> paramiko.Channel:
-        """A channel whose far end waits for the line with its program."""
+    def _exec(self, *words: str, limit_s: float | None = None) -> paramiko.Channel:
+        """A channel whose far end waits for the line with its program; with *limit_s* both its streams are one."""
         try:
             channel: paramiko.Channel = self.connection.transport.open_session(timeout=OPEN_S)
             self.channels += 1
+            channel.set_combine_stderr(limit_s is not None)
+            channel.settimeout(limit_s)
             channel.exec_command(" ".join((BOOT, *(f"'{word}'" for word in words))))
         except (paramiko.SSHException, EOFError, OSError) as error:
+            if not isinstance(error, paramiko.ChannelException):  # which sshd gives, and goes on
+                self._closed.set()
             raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
         return channel
 
@@ -139,14 +154,14 @@ class Session:
         """What the bootstrap said of itself, without the random word; a profile's greeting before it is skipped."""
         end = time.monotonic() + timeout_s
         while True:
-            for line in self._out.split(b"\n")[:-1]:
+            for line in bytes(self._out).split(b"\n")[:-1]:
                 kind, _, rest = line.partition(b" " + self.word)
                 if rest or line.endswith(self.word):
                     if kind in (b"BUSY", b"FAIL"):
                         return _text(kind + rest)
-                    if kind == b"READY" and (at := self._err.find(b"READY " + self.word + b"\n")) >= 0:
-                        self._out = self._out.partition(line + b"\n")[2]
-                        self._err = self._err[at + len(self.word) + 7 :]
+                    if kind == b"READY" and (at := self._err.find(line + b"\n")) >= 0:
+                        del self._out[: self._out.index(line + b"\n") + len(line)]
+                        del self._err[: at + len(line)]
                         return "READY"
             if not self._more(end):
                 greeting = _text(self._out + self._err).strip().splitlines()
@@ -158,21 +173,18 @@ class Session:
                     hint=f"does `{ssh} /bin/sh -c true` end at once? the login shell, its profile (an `exec` in"
                     " ~/.bashrc) or a ForceCommand may prevent it",
                 )
+            del self._out[:-KEPT], self._err[:-KEPT]
 
-    def _end(self, timeout_s: float, hear_out: Hear | None) -> tuple[bytes, bytes, int]:
+    def _end(self, timeout_s: float, hear_out: Hear | None) -> tuple[bytearray, bytearray, int]:
         """Read both streams up to their ends; lines are heard on the way."""
-        end, mark = time.monotonic() + timeout_s, b"\nEND " + self.word
-        err_lines = _Lines(lambda line: self.hear(line) if line.strip() else None)
-        out_lines = _Lines(hear_out or (lambda line: None))
+        end, mark = time.monotonic() + timeout_s, b"\nEND %s " % self.word
+        out = Heard(mark, hear_out, keep=0 if hear_out else sys.maxsize)
+        err = Heard(mark, lambda line: self.hear(line) if line.strip() else None, keep=KEPT)
         while True:
-            err_at, out_at = self._err.find(mark + b"\n"), self._out.find(mark + b" ")
-            err_lines.pass_on(self._err, err_at)
-            out_lines.pass_on(self._out, out_at)
-            code, ended, rest = self._out[out_at + len(mark) + 1 :].partition(b"\n")
-            if err_at >= 0 and out_at >= 0 and ended:
-                out, err = self._out[:out_at], self._err[:err_at]
-                self._out, self._err = rest, self._err[err_at + len(mark) + 1 :]
-                return out, err, int(code)
+            out.take(self._out)
+            err.take(self._err)
+            if out.code is not None and err.code is not None:
+                return out.kept, err.kept, out.code
             if not self._more(end):
                 raise self._lost()
 
@@ -185,17 +197,12 @@ class Session:
             return False
         out = self._channel.recv(1 << 16) if self._channel.recv_ready() else b""
         err = self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b""
-        self._out, self._err = self._out + out, self._err + err
+        self._out += out
+        self._err += err
         if out or err:
             self._lives()
             return True
         return not (self._channel.closed or self._channel.eof_received)
-
-    def _receive(self, channel: paramiko.Channel) -> bytes:
-        try:
-            return channel.recv_stderr(1 << 16) or channel.recv(1 << 16)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(str(error)) from error
 
     def _send(self, data: bytes) -> None:
         try:
@@ -233,22 +240,80 @@ class Session:
 
     def _lost(self, why: str = "") -> OutcomeUnknown:
         self._closed.set()  # no beat any more
+        return self._unknown(why)
+
+    def _unknown(self, why: str = "") -> OutcomeUnknown:
         return OutcomeUnknown(self.host, self._step, self._silent or why or "the connection was closed")
 
 
-class _Lines:
-    """One stream of a step: each line of it is heard once, when it is whole."""
+class Heard:
+    """One stream of one step: each line of it is heard once, when it is whole, and its last *keep* bytes are kept.
 
-    def __init__(self, hear: Hear) -> None:
-        self.hear, self.heard = hear, 0
+    It ends with *mark* and the exit code of the step, which is None before. A line that is longer than `KEPT` is heard
+    in pieces.
+    """
 
-    def pass_on(self, data: bytes, end: int) -> None:
-        """Pass on what is new in *data*; *end* is where the step ended in it, -1 while it runs."""
-        stop = end if end >= 0 else data.rfind(b"\n") + 1
-        if stop > self.heard:
-            for line in _text(data[self.heard : stop]).removesuffix("\n").split("\n"):
+    def __init__(self, mark: bytes, hear: Hear | None, *, keep: int) -> None:
+        self.mark, self.hear, self.keep = mark, hear, keep
+        self.kept = bytearray()
+        self.code: int | None = None
+        self._seen = self._first = 1  # how much of the data was looked at; where it begins to be what was said
+        self._inside = False  # of a line that was heard, but for its end
+
+    def take(self, data: bytearray) -> None:
+        """Take away what has come; *data* begins with the end of a line, and keeps one: it may be that of the mark."""
+        if self.code is not None:
+            return
+        at = 0 if data.startswith(self.mark) else data.find(self.mark, self._seen)
+        if at < 0:
+            self._take_lines(data)
+        elif (end := data.find(b"\n", at + len(self.mark))) >= 0:
+            self._pass_on(data[self._first : at])
+            self.code = int(data[at + len(self.mark) : end])
+            del data[:end]
+
+    def _take_lines(self, data: bytearray) -> None:
+        if (last := data.rfind(b"\n", self._seen)) > 0:
+            self._pass_on(data[self._first : last])
+            del data[:last]
+            self._first = 0
+        elif self.hear and len(data) > KEPT:
+            self._pass_on(data[self._first : -1])
+            del data[1:-1]
+            self._first = 1
+        self._seen = len(data)
+
+    def _pass_on(self, said: bytearray) -> None:
+        if not said:
+            return
+        if self.hear and (lines := said[self._inside and said.startswith(b"\n") :]):
+            for line in _text(lines).removesuffix("\n").split("\n"):
                 self.hear(line)
-            self.heard = stop
+        self._inside = not said.endswith(b"\n")
+        if self.keep:
+            self.kept += said
+        if len(self.kept) > 2 * self.keep:  # seldom
+            del self.kept[: -self.keep]
+
+
+class _Tail:
+    """The last words of a channel; somebody must listen all the time, or who talks much would wait for us for ever."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self.channel, self.said = channel, bytearray()
+        self.thread = threading.Thread(target=self._listen, name="what is said to what we send", daemon=True)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        with suppress(OSError):  # that nothing came for too long; what it means is for others to say
+            while chunk := self.channel.recv(1 << 16):
+                self.said += chunk
+                del self.said[:-KEPT]
+
+    def whole(self) -> bytearray:
+        """Wait for the end."""
+        self.thread.join()
+        return self.said
 
 
 class Stream:
@@ -261,13 +326,20 @@ class Stream:
 
     def write(self, data: bytes) -> int:
         """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading."""
-        try:
-            self.channel.sendall(data)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self.lost(str(error)) from error
+        self._do(lambda: self.channel.sendall(data))
         self.lives()
         self.count += len(data)
         return len(data)
+
+    def end(self) -> None:
+        """Say that this was all; raises as `write` does."""
+        self._do(self.channel.shutdown_write)
+
+    def _do(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self.lost(str(error)) from error
 
 
 def _ask(transport: paramiko.Transport) -> None:
@@ -297,5 +369,5 @@ def _line(script: str) -> bytes:
     return script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes | bytearray) -> str:
     return data.decode("utf-8", "surrogateescape")

@@ -70,6 +70,7 @@ class Shipping:
                 progress=progress,
                 mtime=int(time.time() + host.facts.clock_skew_s) - 2,  # never ahead of the host: tar would complain
             ),
+            timeout_s=step.timeout_s,
         )
         self.fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
         remember(self.shipment.release, self.build.manifest.packed())

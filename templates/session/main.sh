@@ -6,17 +6,19 @@ LOCALE=${LC_ALL-} LC_ALL=C SESSION=$$
 export LOCALE LC_ALL SESSION
 umask 022
 cd / || exit 70
+# A line of our own, even behind what a profile printed without an end, like the title of a window.
+say() { printf '\n%s\n' "$*"; }
 for tool in setsid timeout ${1:+flock}; do
-  command -v $tool >/dev/null || { echo "FAIL $2 69 it has no $tool"; exit 69; }
+  command -v $tool >/dev/null || { say "FAIL $2 69 it has no $tool"; exit 69; }
 done
 if [ -n "$1" ]; then
   private=${1%/*}
   root=${private%/*}
-  [ -e "$root" ] || { echo "FAIL $2 66 $root does not exist"; exit 66; }
-  [ -d "$root" ] || { echo "FAIL $2 65 $root is a file, not a directory"; exit 65; }
+  [ -e "$root" ] || { say "FAIL $2 66 $root does not exist"; exit 66; }
+  [ -d "$root" ] || { say "FAIL $2 65 $root is a file, not a directory"; exit 65; }
   problem=$({ [ -d "$private" ] || mkdir -m 0700 "$private"; : >>"$1"; } 2>&1) || {
     case $problem in *"ermission denied") code=77 ;; *) code=73 ;; esac
-    echo "FAIL $2 $code $(id -un 2>/dev/null || id -u) cannot write $1: ${problem##*: }"
+    say "FAIL $2 $code $(id -un 2>/dev/null || id -u) cannot write $1: ${problem##*: }"
     exit $code
   }
   exec 9>>"$1"
@@ -25,14 +27,14 @@ if [ -n "$1" ]; then
   until flock -n 9; do
     tries=$((tries + 1))
     [ $tries -le 8 ] || {
-      printf 'BUSY %s %s %s\n' "$2" "$(cat "$1.info" 2>/dev/null)" "$(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"
+      say "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"
       exit 75
     }
     sleep 0.25
   done
 fi
-echo "READY $2"
-echo "READY $2" >&2
+say "READY $2"
+say "READY $2" >&2
 step=
 # The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock. It keeps
 # none of our streams: when we are killed, their end tells the controller.

@@ -9,4 +9,4 @@ trap '' TERM  # its number may be a stranger's from now on
 kill -TERM "-$group" 2>/dev/null
 # The end is told on both streams, so that each is known to be whole without closing it.
 printf '\nEND %s %s\n' "$1" "$code"
-printf '\nEND %s\n' "$1" >&2
+printf '\nEND %s %s\n' "$1" "$code" >&2

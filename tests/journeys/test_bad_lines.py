@@ -189,6 +189,17 @@ def test_a_login_shell_with_a_talkative_profile_is_no_matter(app: App, tmp_path:
         assert app.live == "v1"
 
 
+def test_a_profile_that_prints_no_end_of_a_line_is_no_matter(app: App, tmp_path: Path) -> None:
+    """Like the title of a window, on either stream."""
+    with shell(app, "bash", tmp_path / "account", {".bashrc": "printf '\\033]0;title\\007'; printf oh >&2"}) as other:
+        use(app, other)
+        app.deploy("v1")
+        assert app.live == "v1"
+        app.write("v2")
+        app.configure('[shared]\nfiles = [".env"]\n')
+        assert "shared/.env is missing" in app.run("deploy").err
+
+
 def test_an_account_that_may_not_have_a_shell_is_told_so(app: App, tmp_path: Path) -> None:
     """In the words of what it has instead."""
     with shell(app, "bash", tmp_path / "account", {".bashrc": "echo no shell for you; exit 1"}) as other:

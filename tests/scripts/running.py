@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -224,8 +225,13 @@ class Talk:
         here.heard += [self.out, self.err]
         runner, main = mine(source("session/runner.sh")), mine(source("session/main.sh"))
         self.send(f'set -- "$@" {quoted(runner)}\n{main}')
-        until(lambda: b"\n" in self.out.data, what="a word of the session")
-        self.first = _text(bytes(self.out.data)).partition("\n")[0]
+        until(self._said, what="a word of the session")
+        self.first = self._said()
+
+    def _said(self) -> str:
+        """What the session said of itself, once it is whole; a line of its own."""
+        found = re.search(rb"^(?:READY|BUSY|FAIL) .*(?=\n)", bytes(self.out.data), re.M)
+        return _text(found[0]) if found else ""
 
     def send(self, script: str, before: str = "") -> None:
         """Send one line."""
@@ -243,7 +249,10 @@ class Talk:
     def result(self) -> Ran:
         """Wait for the end of the step."""
         mark = f"\nEND {self.word}".encode()
-        until(lambda: mark in self.err.data and b"\n" in self.out.data.partition(mark)[2], what="the end of the step")
+        until(
+            lambda: b"\n" in self.err.data.partition(mark)[2] and b"\n" in self.out.data.partition(mark)[2],
+            what="the end of the step",
+        )
         out, _, rest = bytes(self.out.data).partition(mark + b" ")
         err = bytes(self.err.data).partition(mark)[0]
         return Ran(int(rest.partition(b"\n")[0]), Answer.parse(_text(out)), _text(err))

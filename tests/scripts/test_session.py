@@ -193,3 +193,10 @@ def test_a_root_that_one_may_not_write_is_refused(account: Here) -> None:
     with account.session() as talk:
         assert talk.first.startswith(f"FAIL {talk.word} 77 ")
         assert talk.first.endswith("ermission denied")
+
+
+def test_a_word_of_the_session_begins_a_line_whatever_a_profile_printed(here: Here) -> None:
+    """On both streams: a title of a window has no end of a line."""
+    with here.session() as talk:
+        until(lambda: talk.err.data.endswith(b"\n"), what="READY on stderr")
+        assert bytes(talk.out.data) == bytes(talk.err.data) == f"\nREADY {talk.word}\n".encode()

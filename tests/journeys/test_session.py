@@ -1,0 +1,115 @@
+"""A session over a real sshd: what is too much, too long or too late ends it with one line, and never hangs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from releases.config import load
+from releases.connection import connect
+from releases.errors import OutcomeUnknown, StepFailed, Unreachable
+from releases.session import ARGUMENT, KEPT, Session, Stream
+from tests.app import App
+from tests.sshd import Sshd
+
+pytestmark = pytest.mark.journey
+
+
+@contextmanager
+def session(app: App) -> Iterator[Session]:
+    """A session with the host of *app* that needs no lock."""
+    (target,) = load(app.folder / "deploy.toml", host="", without="")
+    opened = Session(connect(target, ssh_config=app.ssh_config), target.name, hear=lambda line: None)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def pour(into: Stream) -> None:
+    """Send without an end, as long as somebody takes it."""
+    while True:
+        into.write(b"x" * (1 << 16))
+
+
+def test_a_command_that_talks_while_it_is_sent_to_is_listened_to(app: App) -> None:
+    """P5: tar has a line for each file on a full disk; 8 MB are more than a channel holds."""
+    talks = "sh -c 'head -c 8000000 /dev/zero | tr \"\\0\" x >&2; cat >/dev/null; echo; echo the reason >&2; exit 3'"
+    with session(app) as opened:
+        with pytest.raises(StepFailed, match="send failed: the reason"):
+            opened.send("send", talks, "/", lambda into: [into.write(b"x" * 100_000) for _ in range(80)] and None)
+        assert not opened.lost
+        assert opened.run("on", "echo on=1").one("on") == "1"
+
+
+def test_what_is_sent_has_a_limit(app: App) -> None:
+    """P5: kept by the host, whoever does not read; the session goes on."""
+    with session(app) as opened:
+        with pytest.raises(StepFailed, match="no end within 1 s"):
+            opened.send("send", "sleep 600", "/", pour, timeout_s=1)
+        assert not opened.lost
+        assert opened.run("on", "echo on=1").one("on") == "1"
+
+
+def test_who_stops_reading_is_told_by_what_he_said(app: App) -> None:
+    """Not as a line that dropped."""
+    with session(app) as opened:
+        with pytest.raises(StepFailed, match="send failed: No space left on device") as failed:
+            opened.send("send", "sh -c 'echo No space left on device >&2; exit 2'", "/", pour)
+        assert (failed.value.code, "inv prune" in failed.value.hint, opened.lost) == (2, True, False)
+
+
+@pytest.mark.parametrize("at", ["before", "while"])
+def test_a_line_that_drops_around_a_payload_is_known_to_be_lost(app: App, sshd: Sshd, at: str) -> None:
+    """P12: so that whoever looks what is true connects anew."""
+    with sshd.line() as line:
+        app.address = line.address
+        app.configure()
+        with session(app) as opened:
+
+            def write(into: Stream) -> None:
+                line.cut()
+                pour(into)
+
+            if at == "before":
+                line.cut()
+            with pytest.raises(Unreachable if at == "before" else OutcomeUnknown):
+                opened.send("send", "cat >/dev/null", "/", write)
+            assert opened.lost
+
+
+def test_a_channel_that_the_host_refuses_is_no_lost_line(app: App, tmp_path: Path) -> None:
+    """MaxSessions 1; the steps go on."""
+    with Sshd(config="MaxSessions 1") as other:
+        app.address, app.ssh_config = other.address, other.ssh_config
+        app.configure()
+        with session(app) as opened:
+            with pytest.raises(Unreachable, match="no channel"):
+                opened.send("send", "cat >/dev/null", "/", pour)
+            assert not opened.lost
+            assert opened.run("on", "echo on=1").one("on") == "1"
+
+
+def test_a_script_that_no_host_takes_is_refused_at_once(app: App) -> None:
+    """Linux has a limit for one argument; one byte less is run."""
+    with session(app) as opened:
+        fits = ": " + "x" * (ARGUMENT - 1 - len("600 : "))
+        with pytest.raises(StepFailed, match=f"its script has {ARGUMENT} bytes"):
+            opened.run("arm", f"{fits}x")
+        opened.run("arm", fits)
+        assert opened.run("on", "echo on=1").one("on") == "1"
+
+
+def test_much_output_is_heard_whole_and_kept_in_part(app: App) -> None:
+    """Of 8 MB on each stream nothing is left but the last words."""
+    lines: list[str] = []
+    talks = "i=0; while [ $i -lt 8 ]; do head -c 1000000 /dev/zero | tr '\\0' x; echo; i=$((i + 1)); done"
+    with session(app) as opened:
+        answer = opened.run("exec", f"{talks}; {{ {talks}; }} >&2", out=lines.append)
+        assert ("".join(lines), answer.pairs) == ("x" * 8_000_000, ())
+        assert max(map(len, lines)) <= 2 * KEPT
+        with pytest.raises(StepFailed) as failed:
+            opened.run("exec", f"{{ {talks}; }} >&2; echo the reason >&2; exit 3")
+        assert "the reason" in str(failed.value)
+        assert sum(map(len, failed.value.tail)) <= 2 * KEPT
