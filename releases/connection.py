@@ -4,15 +4,18 @@ import base64
 import hashlib
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import paramiko
 from fabric import Config as FabricConfig
 from fabric import Connection
+from paramiko.hostkeys import InvalidHostKey
 
 from .config import Target
-from .errors import HostKeyRefused, Unreachable
+from .errors import HostKeyRefused, ReleaseError, Unreachable
+from .targets import by_hand
 
 CONNECT_S = 10
 
@@ -22,13 +25,13 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs a tra
 class _Strict(paramiko.MissingHostKeyPolicy):
     """Refuse a host that no known_hosts file names (fabric's own policy takes anybody)."""
 
-    def __init__(self, host: str, file: Path) -> None:
-        self.host, self.file = host, file
+    def __init__(self, host: str, hop: Connection) -> None:
+        self.host, self.hop = host, hop
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         raise HostKeyRefused(
             f"{self.host}: unknown host key, {key.get_name()} {fingerprint(key)}",
-            hint=f"compare the fingerprint, then: {_accepting(hostname, self.file)}",
+            hint=f"compare the fingerprint, then: {_accepting(self.hop, _known_hosts(self.hop)[0])}",
         )
 
 
@@ -39,65 +42,113 @@ def fingerprint(key: paramiko.PKey) -> str:
 
 
 def connect(target: Target, *, ssh_config: Path | None = None) -> Connection:
-    """Open the connection and authenticate; nothing has been run on the host when this returns.
+    """Open the connection and authenticate, jump hosts first; nothing has been run on any host when this returns.
 
     Costs 6 round trips with our socket (TCP_NODELAY), 8 with paramiko's own. A silent line is noticed in 20 s.
     Raises `HostKeyRefused`, or `Unreachable` for all else that keeps us out.
     """
-    connection = _fabric(target, ssh_config)
-    host = target.name
+    hops = _hops(_fabric(target, ssh_config))
+    for hop in hops:
+        last = hop is hops[-1]
+        host = target.name if last else f"{target.name}: jump host {hop.original_host}"
+        try:
+            _prepare(hop, host)
+            _open(hop, host, target.ssh if last else _by_hand(hop))
+        except ReleaseError:
+            _close(hops)
+            raise
+    return hops[-1]
+
+
+def _open(hop: Connection, host: str, ssh: str) -> None:
     try:
-        if not connection.gateway:
-            connection.connect_kwargs["sock"] = _socket(connection.host, connection.port)
-        connection.client.connect = _alias(connection)
-        connection.open()
-    except HostKeyRefused:
-        raise
+        if not hop.gateway:
+            hop.connect_kwargs["sock"] = _socket(hop.host, hop.port)
+        hop.open()
     except paramiko.BadHostKeyException as error:
         raise HostKeyRefused(
             f"{host}: the host key has changed: {fingerprint(error.key)}, known is {fingerprint(error.expected_key)}",
-            hint=f"if you know why: {_replacing(connection)}",
+            hint=f"if you know why: {_replacing(hop)}",
         ) from error
     except paramiko.AuthenticationException as error:
         raise Unreachable(
-            f"{host}: {connection.user} may not log in: {str(error).rstrip('.')}",
-            hint=f"does `{target.ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
+            f"{host}: {hop.user} may not log in: {str(error).rstrip('.')}",
+            hint=f"does `{ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
         ) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
         if "No authentication methods" in str(error):
             raise Unreachable(
-                f"{host}: {connection.user} may not log in: there is no key to try",
-                hint=f"does `{target.ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
+                f"{host}: {hop.user} may not log in: there is no key to try",
+                hint=f"does `{ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
             ) from error
         raise Unreachable(
-            f"{host}: no SSH connection to {connection.host}:{connection.port}: {_why(error)}",
-            hint=f"is it up? `{target.ssh}` shows more",
+            f"{host}: no SSH connection to {hop.host}:{hop.port}: {_why(error)}",
+            hint=f"is it up? `{ssh}` shows more",
         ) from error
-    return connection
+
+
+def _hops(connection: Connection) -> tuple[Connection, ...]:
+    """The jump hosts in the order in which they are passed, and *connection* itself."""
+    gateway = connection.gateway
+    return (*(_hops(gateway) if isinstance(gateway, Connection) else ()), connection)
+
+
+def _close(hops: tuple[Connection, ...]) -> None:
+    for hop in reversed(hops):
+        hop.close()
 
 
 def _fabric(target: Target, ssh_config: Path | None) -> Connection:
     path = ssh_config or Path.home() / ".ssh" / "config"
-    options = {"runtime_ssh_path": str(path)} if path.exists() else {"lazy": True}
-    connection = Connection(
-        target.hostname,
-        user=target.user or None,
-        port=target.port,
-        config=FabricConfig(**options),
-        connect_timeout=CONNECT_S,
-    )
-    known_hosts = _known_hosts(connection)
-    connection.client.set_missing_host_key_policy(_Strict(target.name, known_hosts[0]))
-    for known in known_hosts:
-        if known.exists():
-            connection.client.load_system_host_keys(str(known))
-    if keys := connection.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
-        connection.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
-    connection.connect_kwargs.setdefault("banner_timeout", CONNECT_S * 2)  # that of the whole start ends first
-    connection.connect_kwargs.setdefault("auth_timeout", CONNECT_S * 2)
-    if connection.ssh_config.get("identitiesonly", "no") == "yes":
-        connection.connect_kwargs.update(look_for_keys=False, allow_agent=False)
-    return connection
+    with _reading(path, target.name):
+        config = FabricConfig(**({"runtime_ssh_path": str(path)} if path.exists() else {"lazy": True}))
+        return Connection(
+            target.hostname,
+            user=target.user or None,
+            port=target.port,
+            config=config,
+            gateway=_gateway(target, config),
+            connect_timeout=CONNECT_S,
+        )
+
+
+def _gateway(target: Target, config: FabricConfig) -> Connection | bool | None:
+    """What fabric gets wrong of ProxyJump: it passes many in the wrong order, and looks for a host called none."""
+    jumps = config.base_ssh_config.lookup(target.hostname).get("proxyjump", "")
+    gateway = False if jumps.lower() == "none" else None
+    for jump in jumps.split(",") if "," in jumps else ():
+        gateway = Connection(jump.strip(), config=config.clone(), gateway=gateway)
+    return gateway
+
+
+def _prepare(hop: Connection, host: str) -> None:
+    """What ssh would do for this hop too: its known hosts, and no others; its keys; and no wait without an end."""
+    hop.client.set_missing_host_key_policy(_Strict(host, hop))
+    for known in _known_hosts(hop):
+        with _reading(known, host):
+            if known.exists():
+                hop.client.load_system_host_keys(str(known))
+    _alias(hop)
+    hop.connect_timeout = CONNECT_S
+    if keys := hop.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
+        hop.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
+    hop.connect_kwargs.setdefault("banner_timeout", CONNECT_S * 2)  # that of the whole start ends first
+    hop.connect_kwargs.setdefault("auth_timeout", CONNECT_S * 2)
+    hop.connect_kwargs.setdefault("channel_timeout", CONNECT_S * 2)  # of a jump host; paramiko's own is an hour
+    if hop.ssh_config.get("identitiesonly", "no") == "yes":
+        hop.connect_kwargs.update(look_for_keys=False, allow_agent=False)
+
+
+@contextmanager
+def _reading(file: Path, host: str) -> Iterator[None]:
+    """Whatever is wrong with a file of ssh is told with its name."""
+    try:
+        yield
+    except (paramiko.SSHException, InvalidHostKey, OSError, ValueError, KeyError) as error:
+        raise Unreachable(
+            f"{host}: {_short(file)} cannot be used: {' '.join(str(error).split())}",
+            hint="correct it there; `ssh -G HOST` shows what ssh makes of its configuration",
+        ) from error
 
 
 def _known_hosts(connection: Connection) -> list[Path]:
@@ -108,16 +159,17 @@ def _known_hosts(connection: Connection) -> list[Path]:
     return [Path(word.strip('"')).expanduser() for word in (user + " " + machine).split()]
 
 
-def _alias(connection: Connection) -> Any:
+def _alias(connection: Connection) -> None:
     """Look the key up under HostKeyAlias where ~/.ssh/config names one, as ssh does."""
-    connect, alias = connection.client.connect, connection.ssh_config.get("hostkeyalias")
-    if not alias:
-        return connect
-    keys = connection.client._system_host_keys
-    name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
-    for kind, key in (keys.lookup(alias) or {}).items():
-        keys.add(name, kind, key)
-    return connect
+    if alias := connection.ssh_config.get("hostkeyalias"):
+        keys = connection.client._system_host_keys
+        for kind, key in (keys.lookup(alias) or {}).items():
+            keys.add(_name(connection), kind, key)
+
+
+def _name(connection: Connection) -> str:
+    """What known_hosts calls it."""
+    return connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
 
 
 def _socket(host: str, port: int) -> socket.socket:
@@ -135,15 +187,22 @@ def _socket(host: str, port: int) -> socket.socket:
     return opened
 
 
-def _accepting(hostname: str, file: Path) -> str:
-    name, _, port = hostname.removeprefix("[").partition("]:")
-    return f"ssh-keyscan {f'-p {port} ' if port else ''}{name} >> {_short(file)}"
+def _accepting(connection: Connection, file: Path) -> str:
+    """What asks the host for its key, from the jump host where only that can."""
+    port = "" if connection.port == 22 else f"-p {connection.port} "
+    scan = f"ssh-keyscan {port}{connection.host}"
+    if isinstance(jump := connection.gateway, Connection):
+        scan = f"{_by_hand(jump)} {scan}"
+    return f"{scan} >> {_short(file)}"
+
+
+def _by_hand(hop: Connection) -> str:
+    return by_hand(hop.original_host, user=hop.user, port=None if hop.port == 22 else hop.port)
 
 
 def _replacing(connection: Connection) -> str:
-    name = connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
     file = next((f for f in _known_hosts(connection) if f.exists()), Path("~/.ssh/known_hosts"))
-    return f"ssh-keygen -R '{name}' -f {_short(file)} && {_accepting(name, file)}"
+    return f"ssh-keygen -R '{_name(connection)}' -f {_short(file)} && {_accepting(connection, file)}"
 
 
 def _short(file: Path) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -157,6 +157,97 @@ def accept(app: App, command: str) -> None:
     environment = {"HOME": str(app.home), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def jump() -> Iterator[Sshd]:
+    """Another host, in between."""
+    with Sshd() as running:
+        yield running
+
+
+def through(app: App, *jumps: Sshd, known: str = "", alias: str = "") -> Path:
+    """Reach the host over *jumps*, of whose keys only these are *known*, under their names behind *alias* if any."""
+    file = app.home / ".ssh" / "known_jumps"
+    file.write_text(known)
+    names = [f"jump{number}" for number in range(len(jumps))]
+    hosts = [
+        f"Host {name}\n  HostName 127.0.0.1\n  Port {jump.port}\n  IdentityFile {jump.identity}\n"
+        f"  UserKnownHostsFile {file}\n" + (f"  HostKeyAlias {alias}{name}\n" if alias else "")
+        for name, jump in zip(names, jumps, strict=True)
+    ]
+    config = app.home / ".ssh" / "config"
+    config.write_text("\n".join([*hosts, f"Host 127.0.0.1\n  ProxyJump {','.join(names)}\n", config.read_text()]))
+    return file
+
+
+def entered(sshd: Sshd) -> bool:
+    """Has anybody logged in there?"""
+    return "Accepted publickey" in sshd.log.read_text()
+
+
+def test_an_unknown_jump_host_gets_nothing_and_the_hint_accepts_it(app: App, sshd: Sshd, jump: Sshd) -> None:
+    """P10: not even a login, and the host behind it no connection."""
+    known = through(app, jump)
+    asked = sshd.connections()
+    says = (f"127.0.0.1:{sshd.port}: jump host jump0: unknown host key", fingerprint(jump))
+    result = refused(app, "status", says=says, hint="~/.ssh")
+    assert (entered(jump), sshd.connections()) == (False, asked)
+    accept(app, hinted(result).partition("then: ")[2])
+    assert jump.host_key in known.read_text()
+    result = app.run("status")
+    assert (result.code, entered(jump), sshd.connections()) == (0, True, asked + 1), result.err
+
+
+def test_a_jump_host_whose_key_has_changed_gets_nothing(app: App, sshd: Sshd, jump: Sshd) -> None:
+    """P10: the command that would accept it puts the new one in the place of the old."""
+    other = (jump.home / "client_key.pub").read_text()
+    through(app, jump, known=f"[127.0.0.1]:{jump.port} {other}")
+    asked = sshd.connections()
+    says = ("jump host jump0: the host key has changed", fingerprint(jump), "known is SHA256:")
+    result = refused(app, "status", says=says, hint="if you know why: ")
+    assert (entered(jump), sshd.connections()) == (False, asked)
+    accept(app, hinted(result).partition("why: ")[2])
+    assert app.run("status").code == 0
+
+
+def test_an_unknown_host_behind_a_jump_host_gets_nothing(app: App, sshd: Sshd, jump: Sshd) -> None:
+    """P10: only the jump host can ask for its key."""
+    trust(app, "")
+    through(app, jump, known=f"[127.0.0.1]:{jump.port} {jump.host_key}\n")
+    hint = f"then: ssh -p {jump.port} {jump.user}@jump0 ssh-keyscan -p {sshd.port} 127.0.0.1 >> ~/.ssh/known_hosts"
+    sessions = sshd.sessions()
+    refused(app, "status", says=("unknown host key", fingerprint(sshd)), hint=hint)
+    assert sshd.sessions() == sessions
+
+
+def test_jump_hosts_are_passed_in_their_order_each_known_by_its_alias(app: App, sshd: Sshd) -> None:
+    """HostKeyAlias, as ssh has it; each lets us go on to the next only."""
+    with ExitStack() as running:
+        second = running.enter_context(Sshd(config=f"PermitOpen 127.0.0.1:{sshd.port}"))
+        first = running.enter_context(Sshd(config=f"PermitOpen 127.0.0.1:{second.port}"))
+        known = f"bastion-jump0 {first.host_key}\nbastion-jump1 {second.host_key}\n"
+        through(app, first, second, known=known, alias="bastion-")
+        result = app.run("status")
+        assert (result.code, entered(first), entered(second)) == (0, True, True), result.err
+
+
+def test_a_jump_host_that_is_down_is_named(app: App, jump: Sshd) -> None:
+    """And not the host behind it."""
+    through(app, jump, known=f"[127.0.0.1]:{jump.port} {jump.host_key}\n")
+    jump.stop()
+    ssh = f"`ssh -p {jump.port} {jump.user}@jump0`"
+    refused(app, "status", says=("jump host jump0: no SSH connection to", f":{jump.port}: "), hint=ssh)
+
+
+@pytest.mark.parametrize("wrong", ["Port 22 22", "Port many", "NoValue", "ForwardAgent perhaps"])
+def test_a_mistake_in_the_configuration_of_ssh_is_told_with_its_file(app: App, wrong: str) -> None:
+    """Not as a traceback."""
+    address = app.address.rpartition(":")[0]
+    (app.home / ".ssh" / "config").write_text(f"Host *\n  {wrong}\n")
+    app.address = address
+    app.configure()
+    refused(app, "status", says=("127.0.0.1: ~/.ssh/config cannot be used: ",), hint="`ssh -G HOST`")
 
 
 PROFILES = {".bashrc": "echo hello; echo oh >&2", ".tcshrc": "echo hello", ".config/fish/config.fish": "echo hello"}
