@@ -673,6 +673,13 @@ def test_the_schema_knows_every_key_and_demands_none():
     assert '"oneOf"' not in json.dumps(published)
 
 
+def test_the_schema_that_is_published_is_that_of_the_code():
+    """By the very command of docs/config.md."""
+    (command,) = re.findall(r"^python -c '(.+)' > deploy.schema.json$", (HERE / "docs/config.md").read_text(), re.M)
+    written = subprocess.check_output([sys.executable, "-c", command], cwd=HERE, text=True)
+    assert written == (HERE / "docs/deploy.schema.json").read_text()
+
+
 def test_reading_a_config_imports_nothing_that_talks_to_hosts():
     heavy = "{'fabric', 'paramiko', 'invoke', 'jinja2'}"
     program = f"import sys, releases.config; print(sorted({heavy} & sys.modules.keys()))"
