@@ -1,5 +1,6 @@
-"""The console program: the tasks of ./tasks.py where there is one, else the shipped ones."""
+"""The console program: the tasks of ./tasks.py where it has ours, else the shipped ones."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -24,13 +25,21 @@ class _Program(Program):
 
 def main() -> None:
     """Run ``switchover COMMAND …``: the same code as ``inv COMMAND …``."""
-    own = Path.cwd() / "tasks.py"
+    own, tasks = Path.cwd() / "tasks.py", TASKS
     sys.path.insert(0, str(Path.cwd()))
-    version = _version()
-    program = _Program(
-        namespace=namespace(own if own.exists() else TASKS), name="switchover", binary="switchover", version=version
-    )
+    if own.exists():
+        if _has_ours(own):
+            tasks = own
+        else:
+            print("switchover: ./tasks.py has none of our commands: the shipped ones are used", file=sys.stderr)
+    program = _Program(namespace=namespace(tasks), name="switchover", binary="switchover", version=_version())
     program.run()
+
+
+def _has_ours(tasks: Path) -> bool:
+    """Whether it imports our commands; it is not run to find out: Celery's tasks.py does what it likes."""
+    ours = rb"^\s*(?:from\s+releases\s+import\b.*\b|(?:from|import)\s+releases\.)(?:commands|recipe)\b"
+    return re.search(ours, tasks.read_bytes(), re.M) is not None
 
 
 def _version() -> str:
