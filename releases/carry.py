@@ -51,7 +51,7 @@ class Carriage:
             outcome = self._carried()
         except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
             outcome = self._given_up()
-        return replace(outcome, release=str(self.plan.release), seconds=time.monotonic() - began)
+        return replace(outcome, release=str(self.plan.release or ""), seconds=time.monotonic() - began)
 
     def _carried(self) -> Outcome:
         for phase in (Phase.STAGE, Phase.EXPAND, Phase.REHEARSE):

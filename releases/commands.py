@@ -129,11 +129,11 @@ def doctor(c: Any, host: str = "", json: bool = False) -> None:
 
 
 @task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})
-def exec_(c: Any, run: str, host: str = "") -> None:
+def exec_(c: Any, run: str, host: str = "", json: bool = False) -> None:
     """Run a command in the live release on every host."""
     from . import housekeeping
 
-    with fleet(host) as hosts:
+    with fleet(host, json=json) as hosts:
         housekeeping.execute(hosts.fleet, hosts.survey(), run)
 
 

@@ -43,6 +43,7 @@ class Operations:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.report.release_terminal()
         self.fleet.close()
 
     def survey(self, *, locked: bool = False) -> tuple[Surveyed, ...]:
@@ -83,7 +84,7 @@ class Operations:
         if dry_run:
             self.report.plan(plan)
             return
-        self.report.event("plan", verb=plan.verb, release=str(plan.release), number=plan.number)
+        self.report.event("plan", verb=plan.verb, release=str(plan.release or ""), number=plan.number)
         for note in plan.notes:
             self.report.say(note)
         send = self.shipping.send if self.shipping else _nothing

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 TASKS = (HERE / "shared" if (HERE / "shared").is_dir() else HERE.parent) / "tasks.py"
 
+READING = frozenset({"doctor", "init", "plan", "probe", "ps", "releases", "status", "verify"})  # only that
 HELP = {
     "host": "Names of [hosts.NAME] or addresses, separated by commas.",
     "json": "One JSON object per line on stdout.",
@@ -59,7 +60,12 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
     from .operations import Operations
 
     with Operations.load(Path.cwd(), host=host, as_json=json, wait=wait, without=without) as operations:
-        yield operations
+        try:
+            yield operations
+        except Exit as ended:
+            operations.report.end(ended.code)
+            raise
+        operations.report.end(0)
 
 
 def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
@@ -83,7 +89,7 @@ def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
             _show(error, as_json=bool(kwargs.get("json")))
             raise Exit(code=error.exit_code) from None
         except KeyboardInterrupt:
-            _show(ReleaseError("interrupted, nothing was changed"), as_json=bool(kwargs.get("json")))
+            _show(_interrupted(name), as_json=bool(kwargs.get("json")))
             raise Exit(code=ReleaseError.exit_code) from None
 
     return guarded
@@ -101,15 +107,18 @@ def _understood(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
         )
 
 
+def _interrupted(name: str) -> ReleaseError:
+    if name in READING:
+        return ReleaseError("interrupted, nothing was changed")
+    return ReleaseError("interrupted", hint="`inv status` asks the hosts what is true")
+
+
 def _show(error: ReleaseError, *, as_json: bool) -> None:
-    from .outcome import EXITS, Outcome
     from .report import Report
 
     report = Report(as_json=as_json)
     report.error(error)
-    if as_json:
-        name = next((name for name, code in EXITS.items() if code == error.exit_code), "refused")
-        report.event("outcome", outcome=name, exit=error.exit_code, release="", seconds=round(Outcome(name).seconds, 2))
+    report.end(error.exit_code)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from .errors import ReleaseError
-from .outcome import Outcome
+from .outcome import EXITS, Outcome
 from .plan import Plan, Step
 
 
@@ -20,6 +20,7 @@ class Report:
         self.as_json, self.out, self.err = as_json, out or sys.stdout, err or sys.stderr
         self._writing = threading.Lock()
         self._bar: _Bar | None = None
+        self._ended = False
         self.began = time.monotonic()
 
     def event(self, name: str, host: str = "", **more: Any) -> None:
@@ -49,7 +50,7 @@ class Report:
             for host, each in plan.steps.items()
             for step in each
         ]
-        self.answer(str(plan), verb=plan.verb, release=str(plan.release), notes=list(plan.notes), steps=steps)
+        self.answer(str(plan), verb=plan.verb, release=str(plan.release or ""), notes=list(plan.notes), steps=steps)
 
     def began_step(self, host: str, step: Step) -> None:
         """A step is on its way."""
@@ -69,17 +70,20 @@ class Report:
             with self._writing:
                 self._bar = self._bar or _Bar(self.err)
                 self._bar.show(host, done, total)
-                if done >= total:
-                    self._bar.close(host)
+                if self._bar.is_full:
+                    self._leave_terminal()
 
     def error(self, error: ReleaseError) -> None:
         """One line and a hint; anything we did not raise on purpose is not caught, and shows its traceback."""
+        self.release_terminal()
         self.event("error", message=str(error), hint=error.hint)
         if not self.as_json:
             self._write(self.err, f"switchover: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
 
     def outcome(self, outcome: Outcome) -> None:
         """The last word of a command."""
+        self.release_terminal()
+        self._ended = True
         if self.as_json:
             more: Mapping[str, Any] = {"why": outcome.why, "hosts": dict(outcome.hosts)} if outcome.why else {}
             self.event(
@@ -97,6 +101,26 @@ class Report:
             self._write(self.err, f"  {host}  {what}")
         if outcome.hint:
             self._write(self.err, f"  hint: {outcome.hint}")
+
+    def end(self, exit_code: int) -> None:
+        """The last word of a command for programs, if it said none itself: what its exit code means."""
+        if self.as_json and not self._ended:
+            name = next((name for name, code in EXITS.items() if code == exit_code), "refused") if exit_code else "done"
+            self.event("outcome", outcome=name, exit=exit_code, release="", seconds=self._seconds())
+            self._ended = True
+
+    def release_terminal(self) -> None:
+        """Stop drawing; a terminal that is drawn on has no cursor."""
+        with self._writing:
+            self._leave_terminal()
+
+    def _leave_terminal(self) -> None:
+        bar, self._bar = self._bar, None
+        if bar:
+            bar.stop()
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.began, 2)
 
     def _clock(self) -> str:
         return f"{time.monotonic() - self.began:6.1f}s"
@@ -152,7 +176,11 @@ class _Bar:
             task = self.tasks[host] = self.progress.add_task(host, total=total or 1)
         self.progress.update(task, completed=done)  # type: ignore[arg-type]
 
-    def close(self, host: str) -> None:
-        """Leave the terminal when every host has all."""
-        if all(task.finished for task in self.progress.tasks):
-            self.progress.stop()
+    @property
+    def is_full(self) -> bool:
+        """Whether every host that is shown has all."""
+        return all(task.finished for task in self.progress.tasks)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        self.progress.stop()

@@ -1,12 +1,14 @@
 """A mistake in the command line, in deploy.toml or in the project is one line and a hint; nothing is changed."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
 
-from tests.app import App
+from tests.app import REPOSITORY, App, until
 from tests.refusal import OUTCOMES, hinted, refused
 from tests.sshd import Sshd
 
@@ -192,3 +194,65 @@ def test_json_ends_with_an_outcome_for_mistakes_too(app: App, words: tuple[str, 
     assert [event["event"] for event in result.events[-2:]] == ["error", "outcome"]
     last = result.events[-1]
     assert (last["outcome"], last["exit"]) == (OUTCOMES[code], code)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "outcome"),
+    [
+        (("status",), 0, "done"),
+        (("ps",), 0, "done"),
+        (("releases",), 0, "done"),
+        (("plan",), 0, "done"),
+        (("deploy", "--dry-run"), 0, "done"),
+        (("prune", "--dry-run"), 0, "done"),
+        (("unlock",), 0, "done"),
+        (("doctor",), 0, "done"),
+        (("exec", "true"), 10, "refused"),
+        (("verify",), 10, "refused"),
+        (("setup",), 0, "done"),
+    ],
+)
+def test_json_ends_with_one_outcome_whatever_the_command(
+    app: App, words: tuple[str, ...], code: int, outcome: str
+) -> None:
+    """Also where nothing is live, which is no release called None."""
+    app.write("v1")
+    result = app.run(*words, "--json")
+    assert result.code == code, result.out + result.err
+    assert [event["outcome"] for event in result.events if event["event"] == "outcome"] == [outcome]
+    assert (result.events[-1]["event"], result.events[-1]["exit"]) == ("outcome", code)
+    assert '"None"' not in result.out
+
+
+@pytest.mark.parametrize(
+    "foreign", ["from celery_of_ours import Celery\n", "import invoke\n@invoke.task\ndef docs(c):\n    pass\n"]
+)
+def test_a_tasks_py_of_somebody_else_is_left_alone(app: App, foreign: str) -> None:
+    """It is not even run; one line says so."""
+    (app.folder / "tasks.py").write_text(foreign)
+    result = app.run("status")
+    assert (result.code, "switchover: ./tasks.py has none of our commands" in result.err) == (0, True), result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_mistake_in_our_own_tasks_py_is_not_hidden(app: App) -> None:
+    """The shipped commands would do something else."""
+    shutil.copy(REPOSITORY / "tasks.py", app.folder / "tasks.py")
+    assert "tasks.py has none" not in app.run("status").err
+    with (app.folder / "tasks.py").open("a") as tasks:
+        tasks.write("import no_such_module\n")
+    result = app.run("status")
+    assert result.code != 0
+    assert "no_such_module" in result.err
+
+
+def test_a_command_that_was_interrupted_does_not_say_that_nothing_was_changed(app: App, sshd: Sshd) -> None:
+    """Whoever presses Ctrl-C in `exec` has begun it."""
+    app.deploy("v1")
+    with app.start("exec", "touch ../../shared/begun; sleep 60", "--json") as process:
+        until((app.root / "shared" / "begun").exists)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    *_, error, outcome = (json.loads(line) for line in out.splitlines())
+    assert (error["message"], "`inv status`" in error["hint"]) == ("interrupted", True)
+    assert (process.returncode, outcome["event"], outcome["exit"]) == (11, "outcome", 11)

@@ -98,6 +98,15 @@ def test_exec_answers_on_stdout_with_what_the_command_prints(app: App) -> None:
     assert "`echo said; exit 3`: exit 3" in failed.err
 
 
+def test_exec_answers_programs_line_by_line(app: App) -> None:
+    """``--json``."""
+    app.deploy("v1")
+    events = app.run("exec", "cat version; echo; echo oops >&2", "--json").events
+    assert [event["line"] for event in events if event["event"] == "answer"] == ["v1"]
+    assert [event["line"] for event in events if event["event"] == "said"] == ["oops"]
+    assert (events[-1]["event"], events[-1]["outcome"]) == ("outcome", "done")
+
+
 def test_a_first_deploy_that_is_refused_leaves_only_its_lock(app: App) -> None:
     """Nothing was changed, it says."""
     app.configure('[shared]\nfiles = [".env"]\n')
