@@ -2,24 +2,20 @@
 #
 #   make demo    the whole tool on this machine, without root: deploys under load, refused releases, a rollback
 #   make test    the tests; what this machine lacks for some of them is named, and they are skipped
-#   make interruption   a deploy and a rollback, interrupted at every step
 #   make check   ruff, mypy and shellcheck
 
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
   "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 INSTALL := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test interruption check
+.PHONY: demo test check
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
 	@.venv/bin/inv demo
 
 test: .venv/test
-	.venv/bin/pytest -n 3 -m "not interruption"
-
-interruption: .venv/test
-	.venv/bin/pytest -n 2 -m interruption
+	.venv/bin/pytest -n 3
 
 check: .venv/test
 	.venv/bin/ruff check .

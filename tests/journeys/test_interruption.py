@@ -25,7 +25,7 @@ from tests.gate import Gate
 from tests.hosts import ANA, A, B, C, D, config, host, live, manifest
 from tests.sshd import Line, Sshd
 
-pytestmark = [pytest.mark.journey, pytest.mark.interruption]
+pytestmark = pytest.mark.journey
 
 # A site with everything that has a step: a shared file and directory, a command of each sort, and a process.
 MORE = """
