@@ -102,7 +102,13 @@ class Aftermath:
 
     def _write_failure(self, name: str, host: Surveyed) -> None:
         plan, why = self.plan, self.first.record[:300]
-        event = {"event": "failed", "deploy": plan.number, "verb": plan.verb, "release": str(plan.release), "why": why}
+        event = {
+            "event": "failed",
+            "deploy": plan.number,
+            "verb": plan.verb,
+            "release": str(plan.release or ""),
+            "why": why,
+        }
         try:
             self.fleet.run(name, steps.end(host.layout, prefix(event)))
         except ReleaseError as error:

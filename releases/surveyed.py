@@ -103,10 +103,10 @@ class Surveyed:
 
 
 def uploading(path: str, address: str, root: str) -> str:
-    """The command that uploads a shared file.
+    """The command that uploads a shared file; its directory may not be there before the first deploy.
 
     >>> uploading(".env", "ana@web1:2222", "/srv/shop")
-    'scp -P 2222 .env ana@web1:/srv/shop/shared/.env'
+    'ssh -p 2222 ana@web1 mkdir -p /srv/shop/shared && scp -P 2222 .env ana@web1:/srv/shop/shared/.env'
     >>> uploading("conf/app.ini", "web1", "/srv/shop")
     'ssh web1 mkdir -p /srv/shop/shared/conf && scp conf/app.ini web1:/srv/shop/shared/conf/app.ini'
     """
@@ -114,6 +114,6 @@ def uploading(path: str, address: str, root: str) -> str:
     if not (colon and port.isdigit()):
         host, port = address, ""
     file, there = shlex.quote(path), shlex.quote(f"{host}:{root}/shared/{path}")
-    copy = f"scp {f'-P {port} ' if port else ''}{file} {there}"
-    folder = shlex.quote(shlex.quote(f"{root}/shared/{path.rpartition('/')[0]}"))
-    return f"ssh {f'-p {port} ' if port else ''}{host} mkdir -p {folder} && {copy}" if "/" in path else copy
+    folder = shlex.quote(shlex.quote(f"{root}/shared/{path}".rpartition("/")[0]))
+    make = f"ssh {f'-p {port} ' if port else ''}{host} mkdir -p {folder}"
+    return f"{make} && scp {f'-P {port} ' if port else ''}{file} {there}"
