@@ -337,7 +337,7 @@ def truthful(shop: Shop, verb: str, said: list[str]) -> None:
     """`status` names what is live, and what became of the last deploy."""
     result = shop.run("status", "--json")
     assert result.code == 0, result.err
-    (row,) = result.events[-1]["hosts"]
+    (row,) = next(e["hosts"] for e in result.events if e["event"] == "answer")
     assert row["live"] == (shop.root / "current").resolve().name
     if "reverted" in said:
         assert row["note"] == f"{verb} {NUMBER} was taken back"
