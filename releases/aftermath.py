@@ -37,10 +37,11 @@ class Aftermath:
         found = self._looked()
         return Outcome("unchanged", why=self._why(found), hint=hint, hosts=self._words(found))
 
-    def taken_back(self) -> Outcome:
-        """Every host that was switched goes back, and says of itself what is true; ``live``: it was confirmed."""
-        names = [name for name in self.fleet.sessions if not isinstance(self.failed.get(name), OutcomeUnknown)]
-        self.fleet.each(names, self._take_back)
+    def taken_back(self, order: tuple[tuple[str, ...], ...]) -> Outcome:
+        """Every host of *order* goes back, and all say of themselves what is true; ``live``: it was confirmed."""
+        for names in order:
+            here = [n for n in names if n in self.fleet.sessions and not isinstance(self.failed.get(n), OutcomeUnknown)]
+            self.fleet.each(here, self._take_back)
         found = self._looked()
         why, hint, words = self._why(found), self.first.hint, self._words(found)
         known = [host.facts for host in found.values() if host]

@@ -19,7 +19,7 @@ from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
 from .layout import Release
 from .outcome import Outcome
-from .plan import Phase, Plan, Step, Verdict
+from .plan import Batch, Phase, Plan, Step, Verdict
 from .processes.kind import Switch
 
 AGAIN_S = 0.2
@@ -43,6 +43,8 @@ class Carriage:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
     reached: Phase = Phase.STAGE
+    proven: list[str] = field(default_factory=list)
+    published: dict[str, float] = field(default_factory=dict)
 
     def carry(self) -> Outcome:
         """Carry the whole plan; the outcome says what is true, whatever happened on the way."""
@@ -61,9 +63,44 @@ class Carriage:
             return Outcome("already_live" if self.plan.verb == "already_live" else "done")
         if not self._locally("before_switch"):
             return self._unchanged()
-        if not self._phase(Phase.SWITCH) or not self._phase(Phase.CONFIRM):
+        if not self._switched():
+            return self._kept() if self.plan.keeps and self.proven else self._taken_back()
+        if not self._phase(Phase.CONFIRM):
             return self._taken_back()
         return self._live()
+
+    def _switched(self) -> bool:
+        """Switch batch after batch; each is watched before the next."""
+        for batch in self.plan.batches or (Batch(self.plan.hosts_of(Phase.SWITCH)),):
+            if not self._phase(Phase.SWITCH, batch.hosts) or not self._watched(batch):
+                return False
+            self.proven.extend(batch.hosts)
+        self._tell_skew()
+        return True
+
+    def _watched(self, batch: Batch) -> bool:
+        end = time.monotonic() + batch.watch_s
+        if batch.watch_s:
+            self.fleet.report.say(f"watching {', '.join(batch.hosts)} for {batch.watch_s:g} s")
+            if not self._carry_out(Phase.SWITCH, batch.hosts, lambda name: self._watch(name, end)):
+                return False
+        if batch.check and (why := run_here(batch.check, limit_s=self.plan.local_s)):
+            self.failed[""] = ReleaseError(f"strategy.check: `{batch.check}` failed: {why}")
+            return False
+        return True
+
+    def _watch(self, name: str, end: float) -> None:
+        """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
+        looks = [replace(step, patience_s=0) for step in self.plan.steps[name] if step.name == "settled"]
+        while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
+            for step in looks:
+                self._judged(name, self._filled(name, step))
+
+    def _tell_skew(self) -> None:
+        if len(self.published) > 1:
+            skew = max(self.published.values()) - min(self.published.values())
+            self.fleet.report.say(f"swap skew: {skew:.2f} s between the first host and the last")
+            self.fleet.report.event("skew", seconds=round(skew, 3), hosts=len(self.published))
 
     def _given_up(self) -> Outcome:
         if self.reached is Phase.AFTER:
@@ -74,12 +111,17 @@ class Carriage:
         why = "interrupted before it was known what is true"
         return Outcome("unknown", why=why, hint="`inv status` asks the host what is true")
 
-    def _phase(self, phase: Phase) -> bool:
-        """Carry one phase on all its hosts at once; False when one has failed, or somebody pressed Ctrl-C."""
-        self.reached, names = phase, self.plan.hosts_of(phase)
+    def _phase(self, phase: Phase, names: tuple[str, ...] = ()) -> bool:
+        """Carry one phase on all its hosts, or on *names*, at once; False when one has failed."""
+        names = names or self.plan.hosts_of(phase)
+        return self._carry_out(phase, names, lambda name: self._on_one(name, phase))
+
+    def _carry_out(self, phase: Phase, names: tuple[str, ...], do: Callable[[str], None]) -> bool:
+        """Do it on all of *names* at once; False when it failed on one, or when somebody pressed Ctrl-C."""
+        self.reached = phase
         # Not `Thread.join`: interrupted by Ctrl-C, it takes a thread that runs for one that has ended (Python 3.11).
         done = threading.Event()
-        threading.Thread(target=self._on_all, args=(phase, names, done), daemon=True).start()
+        threading.Thread(target=self._on_all, args=(names, do, done), daemon=True).start()
         try:
             while not done.wait(0.5):
                 pass
@@ -104,9 +146,9 @@ class Carriage:
             self.fleet.close()
             done.wait(10)
 
-    def _on_all(self, phase: Phase, names: tuple[str, ...], done: threading.Event) -> None:
+    def _on_all(self, names: tuple[str, ...], do: Callable[[str], None], done: threading.Event) -> None:
         try:
-            results = self.fleet.each(names, lambda name: self._on_one(name, phase))
+            results = self.fleet.each(names, do)
             self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
         except Exception as error:  # a mistake of ours: the phase has not succeeded
             traceback.print_exc()
@@ -130,6 +172,8 @@ class Carriage:
             return
         verdict = self._judged(name, self._filled(name, step))
         self.skips.setdefault(name, set()).update(verdict.skips)
+        if step.name == "publish":
+            self.published[name] = time.monotonic()
         report.ended_step(name, step, verdict.note)
 
     def _judged(self, name: str, step: Step) -> Verdict:
@@ -179,15 +223,34 @@ class Carriage:
     def _unchanged(self) -> Outcome:
         return self._aftermath().unchanged()
 
+    def _order_back(self) -> tuple[tuple[str, ...], ...]:
+        """The hosts that may have been switched, last batch first."""
+        batches = self.plan.batches or (Batch(self.plan.hosts_of(Phase.SWITCH)),)
+        return tuple(batch.hosts for batch in reversed(batches))
+
+    def _kept(self) -> Outcome:
+        """What was proven before one failed is confirmed; the rest goes back, and hosts differ."""
+        failed, self.failed, keep = dict(self.failed), {}, tuple(self.proven)
+        self.stopping.clear()
+        if self._phase(Phase.CONFIRM, keep):
+            self._finish_and_tidy(keep)
+        self.failed = {**failed, **self.failed}
+        back = tuple(tuple(n for n in names if n not in keep) for names in self._order_back())
+        return self._aftermath().taken_back(back)
+
     def _taken_back(self) -> Outcome:
         """Unless the hosts say that the switch was confirmed: then what follows is done as well."""
-        outcome = self._aftermath().taken_back()
+        outcome = self._aftermath().taken_back(self._order_back())
         if outcome.name != "live":
             return outcome
         for error in self.failed.values():
             self.fleet.report.say(f"warning: {error}")
         self.failed.clear()
         return self._live()
+
+    def _finish_and_tidy(self, names: tuple[str, ...]) -> None:
+        self.fleet.each(names, lambda name: self._afterwards(name, finishing=True))
+        self.fleet.each(names, lambda name: self._afterwards(name, finishing=False))
 
     def _afterwards(self, name: str, *, finishing: bool) -> None:
         """On one host: what was replaced is told to stop before anything else is done, which may take its time."""
@@ -203,9 +266,8 @@ class Carriage:
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""
-        self.reached, names = Phase.AFTER, self.plan.hosts_of(Phase.AFTER)
-        self.fleet.each(names, lambda name: self._afterwards(name, finishing=True))
-        self.fleet.each(names, lambda name: self._afterwards(name, finishing=False))
+        self.reached = Phase.AFTER
+        self._finish_and_tidy(self.plan.hosts_of(Phase.AFTER))
         if not self._locally("after_switch"):
             self.fleet.report.say(f"warning: {self.failed.pop('')}")
         return Outcome("live")

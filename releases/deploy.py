@@ -17,8 +17,8 @@ from .surveyed import Surveyed
 from .switching import (
     Author,
     began,
+    fleetwide,
     known,
-    local,
     notes,
     number,
     rehearse,
@@ -59,7 +59,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
         _forecast(host, shipment)
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leads=host is hosts[0]) for host in hosts}
-    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **local(hosts[0]))
+    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **fleetwide(hosts))
 
 
 def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
@@ -75,7 +75,7 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
     for host in hosts:
         switch = known(host, n, release)
         plan[host.name] = switched_to(host, switch, "deploy", author, *_expanding(host, switch, leads=host is hosts[0]))
-    return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **local(hosts[0]))
+    return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **fleetwide(hosts))
 
 
 def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads: bool) -> tuple[Step, ...]:

@@ -80,11 +80,27 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Hosts that switch at once; then they are watched for *watch_s*, and *check* must succeed on the controller."""
+
+    hosts: tuple[str, ...]
+    watch_s: float = 0.0
+    check: str = ""
+
+    def __str__(self) -> str:
+        watched = f" (watched for {self.watch_s:g} s)" if self.watch_s else ""
+        checked = f" (then `{self.check}` here)" if self.check else ""
+        return f"{', '.join(self.hosts)}{watched}{checked}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Which steps run on which host to make *release* live in place of *previous*.
 
     A plan is carried phase by phase with a barrier between them: no host switches before every host has staged.
-    *local* are the commands of the controller, before and after the switch; each has *local_s*.
+    *local* are the commands of the controller, before and after the switch; each has *local_s*. Hosts switch in
+    *batches* (none: all at once), and are confirmed when all have; where one fails, all go back, unless the plan
+    *keeps* those that were proven.
     """
 
     verb: str
@@ -95,6 +111,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     local: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     local_s: float = 600.0
+    batches: tuple[Batch, ...] = ()
+    keeps: bool = False
     left_out: frozenset[str] = frozenset()
 
     def before(self, name: str, step: Step) -> "Plan":
@@ -151,8 +169,11 @@ class Plan:
         head = f"{self.verb} {self.release} (now live: {self.previous or 'nothing'})"
         if self.release == self.previous:
             head = f"{self.verb.replace('_', ' ')} (live: {self.release or 'nothing'})"
+        order = [f"in this order: {' | '.join(map(str, self.batches))}"] if len(self.batches) > 1 else []
         local = [f"here, {when}: run `{run}`" for when, runs in self.local.items() for run in runs]
-        return "\n".join([head, *self.notes, *local, *(line for host in self.steps for line in self._lines(host))])
+        return "\n".join(
+            [head, *self.notes, *order, *local, *(line for host in self.steps for line in self._lines(host))]
+        )
 
     def _lines(self, host: str) -> list[str]:
         width = max((len(step.label) for step in self.steps[host]), default=0)

@@ -4,7 +4,7 @@ from .errors import Refused
 from .layout import Release
 from .plan import Plan
 from .surveyed import Surveyed
-from .switching import Author, known, local, notes, number, switched_to
+from .switching import Author, fleetwide, known, notes, number, switched_to
 
 
 def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = None) -> Plan:
@@ -20,7 +20,7 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = No
     for host in hosts:
         _check(host, target)
         plan[host.name] = switched_to(host, known(host, n, target), "rollback", author)
-    return Plan("rollback", n, target, hosts[0].facts.live, plan, notes(hosts, target), **local(hosts[0]))
+    return Plan("rollback", n, target, hosts[0].facts.live, plan, notes(hosts, target), **fleetwide(hosts))
 
 
 def _common(hosts: tuple[Surveyed, ...]) -> Release:

@@ -9,9 +9,12 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
 from .servers import Process, SiteHealth, Systemd
 from .spelling import (
+    Amount,
+    AmountOrNone,
     App,
     Count,
     Database,
+    HostName,
     OptionalShell,
     Output,
     Pattern,
@@ -97,8 +100,15 @@ class Hooks(Section):
 class Strategy(Section):
     """In which order and how many at a time hosts switch."""
 
-    kind: Annotated[Literal["all"], Planned(("rolling", "canary"), built='only "all"')] = "all"
-    batch: Count = 1
+    kind: Literal["all", "rolling", "canary"] = "all"
+    batch: Amount = 1
+    min_healthy: AmountOrNone = 0
+    pause_s: SettleSeconds = 0.0
+    hosts: tuple[HostName, ...] = ()
+    count: Count = 1
+    watch_s: SettleSeconds = 60.0
+    check: OptionalShell = ""
+    on_failure: Literal["revert", "stop"] = "revert"
     settle_s: SettleSeconds = 2.0
 
 

@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from .wording import shown
+
 SYSTEM = frozenset({"etc", "usr", "bin", "boot", "dev", "proc", "sys"})
 SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its final NUL
 DAY_S = 86_400
@@ -141,6 +143,21 @@ def rooted(value: Any) -> PurePosixPath:
     return PurePosixPath(text)
 
 
+def amount(least: int) -> BeforeValidator:
+    """Read a count of at least *least*, or a share of all like ``25%``."""
+
+    def read(value: Any) -> Any:
+        count = isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1_000
+        share = isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}%", value) and least <= int(value[:-1]) <= 100
+        if not (count or share):
+            raise unlike(
+                f'a whole number from {least}, or a share from {least} to 100 %, like "25%"', found=shown(value)
+            )
+        return value
+
+    return BeforeValidator(read)
+
+
 App = Annotated[str, Spelled(r"[a-z][a-z0-9-]{0,30}", "a name of at most 31 small letters, digits and -")]
 ProcessName = Annotated[
     str,
@@ -210,4 +227,7 @@ HostHeader = Annotated[
 Seconds = Annotated[float, Strict(), Field(gt=0, le=DAY_S, allow_inf_nan=False)]
 DrainSeconds = Annotated[float, Strict(), Field(gt=0, le=30 * DAY_S, allow_inf_nan=False)]
 SettleSeconds = Annotated[float, Strict(), Field(ge=0, le=3_600, allow_inf_nan=False)]
+Amount = Annotated[int | str, amount(1)]
+AmountOrNone = Annotated[int | str, amount(0)]
+HostName = Annotated[str, Spelled(r"[A-Za-z0-9_\[][A-Za-z0-9._:\[\]-]{0,260}", "a host of this file, by its name")]
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]

@@ -7,16 +7,19 @@ from typing import TypedDict
 from . import steps
 from .history import prefix
 from .layout import Release
-from .plan import Phase, Step
+from .plan import Batch, Phase, Step
 from .processes.kind import Switch
+from .strategies import batches
 from .surveyed import Surveyed
 
 
-class Local(TypedDict):
-    """The part of a plan that runs on the controller."""
+class Fleetwide(TypedDict):
+    """The parts of a plan that are no host's own."""
 
     local: Mapping[str, tuple[str, ...]]
     local_s: float
+    batches: tuple[Batch, ...]
+    keeps: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,15 @@ def ended(host: Surveyed, switch: Switch, verb: str) -> Step:
     return steps.end(host.layout, prefix(event), Phase.EXPAND)
 
 
-def local(host: Surveyed) -> Local:
-    """The hooks of the controller, as a plan takes them; those of the leader's deploy.toml count."""
-    hooks = host.config.hooks
-    every = {"before_switch": hooks.local.before_switch, "after_switch": hooks.local.after_switch}
-    return {"local": every, "local_s": hooks.timeout_s}
+def fleetwide(hosts: tuple[Surveyed, ...]) -> Fleetwide:
+    """What the leader's deploy.toml says of the controller's hooks, and of the order in which hosts switch."""
+    hooks, strategy = hosts[0].config.hooks, hosts[0].config.strategy
+    return {
+        "local": {"before_switch": hooks.local.before_switch, "after_switch": hooks.local.after_switch},
+        "local_s": hooks.timeout_s,
+        "batches": batches(strategy, hosts) if len(hosts) > 1 else (),
+        "keeps": strategy.on_failure == "stop",
+    }
 
 
 def known(host: Surveyed, n: int, release: Release) -> Switch:

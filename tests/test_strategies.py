@@ -1,0 +1,103 @@
+"""In which order hosts switch: values in, batches out."""
+
+import pytest
+
+from releases.deploy import Shipment, deploy
+from releases.errors import UsageError
+from releases.strategies import batches
+from releases.surveyed import Surveyed
+from tests.hosts import ANA, A, B, config, host, live, manifest
+
+
+def fleet(*names: str, ill: tuple[str, ...] = (), **strategy: object) -> tuple[Surveyed, ...]:
+    """Hosts on which A is live, but for the ill ones, with this strategy."""
+    settings = config(strategy=strategy)
+    return tuple(
+        host(None if n in ill else A, complete=[A], journal=[live(1, A)], settings=settings, name=n) for n in names
+    )
+
+
+def order(hosts: tuple[Surveyed, ...]) -> list[tuple[str, ...]]:
+    return [batch.hosts for batch in batches(hosts[0].config.strategy, hosts)]
+
+
+FOUR = ("web1", "web2", "web3", "web4")
+
+
+def test_all_switch_at_once() -> None:
+    """Unless something else is said."""
+    assert order(fleet(*FOUR)) == [FOUR]
+
+
+@pytest.mark.parametrize(
+    ("batch", "cut"),
+    [
+        (1, [("web1",), ("web2",), ("web3",), ("web4",)]),
+        (3, [("web1", "web2", "web3"), ("web4",)]),
+        ("25%", [("web1",), ("web2",), ("web3",), ("web4",)]),
+        ("60%", [("web1", "web2", "web3"), ("web4",)]),
+        ("100%", [FOUR]),
+    ],
+)
+def test_rolling_takes_so_many_at_a_time(batch: object, cut: list[tuple[str, ...]]) -> None:
+    """A count, or a share of them all, rounded up."""
+    assert order(fleet(*FOUR, kind="rolling", batch=batch)) == cut
+
+
+def test_rolling_begins_with_who_is_ill() -> None:
+    """They have the least to lose."""
+    assert order(fleet(*FOUR, ill=("web3",), kind="rolling")) == [("web3",), ("web1",), ("web2",), ("web4",)]
+
+
+def test_between_batches_hosts_are_watched_and_after_the_last_they_are_not() -> None:
+    """``pause_s`` and ``check``."""
+    found = batches((hosts := fleet(*FOUR, kind="rolling", batch=2, pause_s=5, check="ok"))[0].config.strategy, hosts)
+    assert [(batch.watch_s, batch.check) for batch in found] == [(5, "ok"), (0, "")]
+
+
+@pytest.mark.parametrize(
+    ("canary", "first"), [({}, ("web1",)), ({"count": 2}, FOUR[:2]), ({"hosts": ["web3"]}, ("web3",))]
+)
+def test_a_canary_goes_first_and_the_rest_at_once(canary: dict[str, object], first: tuple[str, ...]) -> None:
+    """By count or by name; watched meanwhile."""
+    hosts = fleet(*FOUR, kind="canary", watch_s=30, **canary)
+    assert order(hosts) == [first, tuple(name for name in FOUR if name not in first)]
+    assert [batch.watch_s for batch in batches(hosts[0].config.strategy, hosts)] == [30, 0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ill", "why"),
+    [
+        ({"kind": "rolling", "batch": 5}, (), "5 at a time, but there are 4 hosts"),
+        ({"kind": "rolling", "batch": 2, "min_healthy": 3}, (), "3 must go on serving, but 4 of 4 are healthy and 2"),
+        ({"kind": "rolling", "min_healthy": "75%"}, ("web1",), "3 must go on serving, but 3 of 4 are healthy and 1"),
+        ({"kind": "canary", "count": 4}, (), "all 4 hosts would be canaries"),
+        ({"kind": "canary", "hosts": ["web9"]}, (), "web9 is none of the hosts of this deploy"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_had_with_these_hosts_is_refused(
+    strategy: dict[str, object], ill: tuple[str, ...], why: str
+) -> None:
+    """Before anything is changed, with what helps."""
+    hosts = fleet(*FOUR, ill=ill, **strategy)
+    with pytest.raises(UsageError, match=why) as caught:
+        batches(hosts[0].config.strategy, hosts)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch": 0}, {"batch": "150%"}, {"batch": "0%"}, {"batch": True}, {"min_healthy": -1}]
+)
+def test_what_is_no_amount_is_a_mistake_of_the_file(wrong: dict[str, object]) -> None:
+    """Whatever the hosts."""
+    with pytest.raises(ValueError, match="a whole number from"):
+        config(strategy={"kind": "rolling", **wrong})
+
+
+def test_the_plan_says_the_order() -> None:
+    """P11; on one host there is none."""
+    hosts = fleet("web1", "web2", kind="rolling", pause_s=3)
+    plan = deploy(hosts, Shipment(B, manifest("a")), ANA)
+    assert "in this order: web1 (watched for 3 s) | web2" in str(plan)
+    alone = deploy(hosts[:1], Shipment(B, manifest("a")), ANA)
+    assert (alone.batches, "in this order" in str(alone)) == ((), False)
