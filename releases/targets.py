@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from .errors import UsageError
@@ -70,6 +70,7 @@ class Target:
     port: int | None  # None leaves it to ~/.ssh/config
     group: str  # NAME of [hosts.NAME]
     config: Config = field(repr=False)
+    label: str = ""  # tells it from others at the same address
 
     @classmethod
     def at(cls, address: str, *, group: str, config: Config) -> "Target":
@@ -78,8 +79,8 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What people see: the host name, with the port when one is given."""
-        return named(self.hostname, self.port)
+        """What people see: the host name, with the port when one is given, and the root where several are deployed."""
+        return self.label or named(self.hostname, self.port)
 
     @property
     def ssh(self) -> str:
@@ -108,9 +109,15 @@ def _named(groups: Groups, host: str) -> tuple[Target, ...]:
         raise UsageError(f"which hosts? deploy.toml has {', '.join(groups)}", hint="name some with --host")
     words = [word.strip() for word in host.split(",")] if host.strip() else list(groups)
     targets = tuple(target for word in words for target in _called(groups, word))
-    for name in repeated(target.address for target in targets):
-        raise UsageError(f"{name} is named twice", hint="name each host once")
-    return targets
+    places = [(target.name.lower(), target.config.root) for target in targets]
+    for target, place in zip(targets, places, strict=True):
+        if places.count(place) > 1:
+            raise UsageError(f"{target.name} is named twice", hint="name each host once")
+    shared = {name for name, _ in places if [other for other, _ in places].count(name) > 1}
+    return tuple(
+        replace(target, label=f"{target.name}:{target.config.root}") if target.name.lower() in shared else target
+        for target in targets
+    )
 
 
 def _called(groups: Groups, word: str) -> tuple[Target, ...]:

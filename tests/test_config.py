@@ -254,8 +254,6 @@ def test_a_misspelt_key_or_choice_gets_the_nearest_right_spelling(written, text,
             f'[migrations]\nkind = "{kind}"\npending = "x"\nexpand = "x"\n'
             for kind in ("django", "alembic", "sql")
         ),
-        '[strategy]\nkind = "rolling"\n',
-        '[strategy]\nkind = "canary"\n',
         '[hosts.cloud]\nfrom = "command"\n',
     ],
 )  # fmt: skip
