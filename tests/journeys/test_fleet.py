@@ -166,9 +166,9 @@ def test_a_client_killed_at_a_barrier_leaves_all_on_the_old_release(fleet: Fleet
     process = fleet.start("deploy", "--json")
     until(lambda: fleet.each == seen and waits(process.pid), what=barrier)  # type: ignore[attr-defined]
     os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
-    process.communicate()  # type: ignore[attr-defined]
     until(lambda: fleet.each == ["v1"] * 3, what="the old release")
-    (fleet.folder / "go").touch()
+    (fleet.folder / "go").touch()  # for what it had started on the controller
+    process.communicate()  # type: ignore[attr-defined]
     assert fleet.run("deploy").code == 0
     assert fleet.each == ["v2"] * 3
 
