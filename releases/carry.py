@@ -205,9 +205,16 @@ class Carriage:
         switch = Switch(root, plan.number, release, self._previous(name))
         if step.name == "arm":
             return armed(plan, name, step, switch)
+        if step.name == "share":
+            return replace(step, values={**step.values, "untold": self._journaled(str(step.values["leader"]))})
         if step.name == "check" and any(s.template == "commands" for s in plan.steps[name]):
             return replace(step, values={**step.values, "copies": True})  # a step of the team's own runs in it, too
         return steps.filled(step, switch)
+
+    def _journaled(self, leader: str) -> tuple[str, ...]:
+        """What the migrations of this plan have written into the journal of *leader*."""
+        answers = (answer for (name, _), answer in self.answers.items() if name == leader)
+        return tuple(line for answer in answers for line in answer.all("journaled"))
 
     def _previous(self, name: str) -> Release | None:
         return next(host.facts.live for host in self.fleet.hosts if host.name == name)

@@ -58,7 +58,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
     for host in hosts:
         _forecast(host, shipment)
     n = number(hosts)
-    plan = {host.name: _steps(host, shipment, author, n, leads=host is hosts[0]) for host in hosts}
+    plan = {host.name: _steps(host, shipment, author, n, leader=hosts[0]) for host in hosts}
     return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **fleetwide(hosts))
 
 
@@ -74,17 +74,19 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
     n, plan = number(hosts), {}
     for host in hosts:
         switch = known(host, n, release)
-        plan[host.name] = switched_to(host, switch, "deploy", author, *_expanding(host, switch, leads=host is hosts[0]))
+        first = (*_expanding(host, switch, leads=host is hosts[0]), *_sharing(host, hosts[0]))
+        plan[host.name] = switched_to(host, switch, "deploy", author, *first)
     return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **fleetwide(hosts))
 
 
-def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leads: bool) -> tuple[Step, ...]:
+def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leader: Surveyed) -> tuple[Step, ...]:
     config, release = host.config, shipment.release
     switch = Switch(config.root, n, release, host.facts.live, replaced=bool(changed(host, shipment)))
     return (
         began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
         *_staging(host, shipment, switch),
-        *_expanding(host, switch, leads=leads),
+        *_expanding(host, switch, leads=host is leader),
+        *_sharing(host, leader),
         *rehearse(host, switch),
         *switch_over(host, switch),
         *pruning(host, release, n),
@@ -126,6 +128,11 @@ def touched(config: Config) -> bool:
     """Do commands run in the release? What they chmod or truncate must be nobody else's, so it is made of copies."""
     hooks = config.hooks
     return bool(config.prepare.commands or config.migrations or hooks.before_switch or hooks.after_switch)
+
+
+def _sharing(host: Surveyed, leader: Surveyed) -> tuple[Step, ...]:
+    """A host that shares the leader's database writes down what was done to it."""
+    return (steps.share(host.layout, leader.name),) if host is not leader and host.shares_a_database else ()
 
 
 def changed(host: Surveyed, shipment: Shipment) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ class Fleet:
         try:
             for name in sorted(connections):
                 self._lock(name, connections[name], locked=locked, wait_s=wait_s)
-            self.hosts = tuple(self._at_once(self.targets, self.survey).values())
+            found = tuple(self._at_once(self.targets, self.survey).values())
+            self.hosts = tuple(host.knowing(found) for host in found)
         except BaseException:
             self.close()
             for connection in connections.values():

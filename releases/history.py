@@ -8,6 +8,7 @@ from typing import Any
 from .layout import Release
 
 Event = Mapping[str, Any]
+OF_THE_DATABASE = ("migrating", "migrated", "pending")  # which hosts may share: true for all, whoever has written it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,12 @@ class History:
         """The event *how* (live, reverted, failed) of deploy *number*; empty when it did not end so."""
         return next((e for e in self._of(how) if _number(e) == number), {})
 
+    def untold(self, others: "Iterable[History]") -> tuple[Event, ...]:
+        """What *others* know of the database that this one does not, in the order of the deploys."""
+        here = {_identity(event) for event in self._of(*OF_THE_DATABASE)}
+        new = {_identity(e): e for other in others for e in other._of(*OF_THE_DATABASE) if _identity(e) not in here}
+        return tuple(sorted(new.values(), key=_number))
+
     @property
     def migrated(self) -> tuple[Event, ...]:
         """The migrations that ran, and of which phase; of a run that was cut short, all that it was about to run.
@@ -127,6 +134,16 @@ def prefix(event: Event) -> str:
     '{"event":"live"'
     """
     return json.dumps(event, separators=(",", ":"), ensure_ascii=True)[:-1]
+
+
+def line(event: Event) -> str:
+    """A whole event as another host has written it."""
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=True)
+
+
+def _identity(event: Event) -> str:
+    """The same for the same event on another host, whose clock may be another."""
+    return json.dumps({key: value for key, value in event.items() if key != "at"}, sort_keys=True)
 
 
 def _without(event: Event, waiting: set[object]) -> Event:

@@ -3,8 +3,9 @@
 from .errors import Refused
 from .layout import Release
 from .migrations import command as migrations
-from .plan import Plan
+from .plan import Plan, Step
 from .processes.kind import Switch
+from .steps import share
 from .surveyed import Surveyed
 from .switching import Author, began, ended, number
 
@@ -27,7 +28,7 @@ def contract(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
 
 
 def _plan(hosts: tuple[Surveyed, ...], author: Author, verb: str) -> Plan:
-    n, plan = number(hosts), {}
+    n, plan = number(hosts), dict[str, tuple[Step, ...]]()
     live = _live(hosts[0])
     for host in hosts:
         settings = host.config.migrations
@@ -35,6 +36,7 @@ def _plan(hosts: tuple[Surveyed, ...], author: Author, verb: str) -> Plan:
             missing = "[migrations]" if not settings else "migrations.contract"
             raise Refused(f"{host.name}: deploy.toml has no {missing}")
         if host is not hosts[0] and settings.run_on != "each":
+            plan[host.name] = (share(host.layout, hosts[0].name),)
             continue
         switch = Switch(host.config.root, n, live, live)
         steps = (

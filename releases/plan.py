@@ -12,7 +12,7 @@ Values = Mapping[str, object]
 
 # What a plan may lack because of what is there already: a release that was made before has no need to be made, …
 MAKING = frozenset({"stage", "send", "check", "link", "prepare", "seal", "pending", "expand"})
-BY_CHANCE = frozenset({"probe", "verify", "prune"})  # … nothing was live, or nothing has expired
+BY_CHANCE = frozenset({"probe", "share", "verify", "prune"})  # … nothing was live, or nothing has expired
 SWITCHING = frozenset(
     {"begin", "rehearse", "before_switch", "arm", "start", "publish", "reload", "after_switch", "prove", "settled"}
     | {"confirm", "retire", "finish"}

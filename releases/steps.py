@@ -33,9 +33,16 @@ def settle(layout: Layout, holder: str) -> Step:
     return Step("settle", {"root": layout.root, "holder": holder}, "settle what a dead deploy left", timeout_s=300)
 
 
-def begin(layout: Layout, event: str) -> Step:
-    """Write the deploy down before it changes anything."""
-    return Step("begin", {"root": layout.root, "deploy": event}, "write the deploy into the journal", Phase.STAGE)
+def begin(layout: Layout, event: str, untold: tuple[str, ...] = ()) -> Step:
+    """Write the deploy down before it changes anything, and what other hosts know of the database."""
+    values = {"root": layout.root, "deploy": event, "untold": untold}
+    return Step("begin", values, "write the deploy into the journal", Phase.STAGE)
+
+
+def share(layout: Layout, leader: str) -> Step:
+    """Write down what *leader* has just done to the database; the lines are filled in when it is known."""
+    values = {"root": layout.root, "leader": leader, "untold": ()}
+    return Step("share", values, f"write down which migrations ran on {leader}", Phase.REHEARSE)
 
 
 def end(layout: Layout, event: str, phase: Phase = Phase.AFTER) -> Step:

@@ -1,12 +1,13 @@
 """One host of a deploy, with what is wanted of it and what was found there."""
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from .config import Config
 from .errors import Refused
 from .facts import Facts
+from .history import Event, History
 from .layout import Layout, Release
 from .processes.kind import Kind
 
@@ -23,6 +24,20 @@ class Surveyed:
     config: Config
     kinds: tuple[Kind, ...]
     facts: Facts
+    untold: tuple[Event, ...] = ()
+
+    def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
+        """The same with what *others* know of the database that they share; its next deploy writes that down."""
+        if not self.shares_a_database:
+            return self
+        untold = self.facts.history.untold(o.facts.history for o in others if o.shares_a_database)
+        history = History((*self.facts.history.events, *untold))
+        return replace(self, facts=replace(self.facts, history=history), untold=untold)
+
+    @property
+    def shares_a_database(self) -> bool:
+        """Is there one database behind all hosts, of which the leader runs the migrations?"""
+        return bool(self.config.migrations and self.config.migrations.run_on == "leader")
 
     @property
     def layout(self) -> Layout:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from . import steps
-from .history import prefix
+from .history import line, prefix
 from .layout import Release
 from .plan import Batch, Phase, Step
 from .processes.kind import Switch
@@ -52,7 +52,7 @@ def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str
         **{key: value for key, value in more.items() if value},
         **author.event,
     }
-    return steps.begin(host.layout, prefix(event))
+    return steps.begin(host.layout, prefix(event), tuple(map(line, host.untold)))
 
 
 def ended(host: Surveyed, switch: Switch, verb: str) -> Step:

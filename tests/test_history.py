@@ -42,3 +42,14 @@ def test_a_plain_rollback_goes_to_the_newest_proven_release_that_is_there_and_no
     assert rollback_target(found, D, [A, B, C, D]) == B
     assert rollback_target(found, D, [A, C, D]) == A
     assert rollback_target(found, D, [C, D]) is None
+
+
+def test_what_one_host_knows_of_the_database_all_know() -> None:
+    """The loss of any host, the leader included, loses no history; what each writes of itself stays its own."""
+    ran = '{"event":"migrated","deploy":2,"release":"x","phase":"contract","names":["drop"],"at":"then"}'
+    told = '{"event":"migrated","deploy":2,"release":"x","phase":"contract","names":["drop"],"at":"now"}'
+    live = '{"event":"live","deploy":1}'
+    leader, other, informed = (History.parse(lines) for lines in ([live, ran], [live], [told]))
+    assert [event["names"] for event in other.untold([leader, other])] == [["drop"]]
+    assert informed.untold([leader]) == ()
+    assert leader.untold([other, informed]) == ()

@@ -224,3 +224,29 @@ def test_a_rollback_takes_every_host_back(fleet: Fleet) -> None:
     assert fleet.run("deploy").code == 0
     assert fleet.run("rollback").code == 0
     assert fleet.each == ["v1"] * 3
+
+
+def test_what_the_leader_did_to_the_database_stands_in_every_journal(fleet: Fleet) -> None:
+    """P8, even where the leader is lost: a rollback on the others is refused all the same."""
+    schema = fleet.folder.parent / "schema"
+    schema.touch()
+    listing = f"for m in add drop; do grep -qx $m {schema} || case $m in add) echo expand add ;; *) echo contract drop ;; esac; done"
+    more = f'''[migrations]
+kind = "command"
+pending = "{listing}"
+expand = "echo add >>{schema}"
+contract = "echo drop >>{schema}"
+'''
+    strategy(fleet, "", more)
+    fleet.write("v2")
+    assert fleet.run("deploy").code == 0
+    fleet.write("v3")
+    assert fleet.run("deploy").code == 0
+    assert fleet.run("contract").code == 0
+    journals = [(fleet.root / name / ".switchover" / "journal.jsonl").read_text() for name in NAMES]
+    ran = [[line for line in text.splitlines() if '"migrated"' in line] for text in journals]
+    assert ran[0] == ran[1] == ran[2]
+    assert len(ran[0]) == 2
+    first = sorted(path.name for path in (fleet.root / "two" / "releases").iterdir())[0]
+    refused = fleet.run("rollback", "--to", first, "--host", "two,three")
+    assert (refused.code, "contract migration drop" in refused.err) == (10, True), refused.err
