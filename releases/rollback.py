@@ -1,6 +1,7 @@
 """rollback: back to the newest proven release before this one, by the same switch, with the same proof."""
 
 from .errors import Refused
+from .history import rollback_target
 from .layout import Release
 from .plan import Plan
 from .surveyed import Surveyed
@@ -24,8 +25,9 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = No
 
 
 def _common(hosts: tuple[Surveyed, ...]) -> Release:
-    """The newest target that every host has."""
-    target = hosts[0].facts.target
+    """The newest target that every host has, has proven and has not left."""
+    leader = hosts[0].facts
+    target = rollback_target(leader.history, leader.live, (r for r in leader.complete if _is_everywhere(r, hosts)))
     if not target and not hosts[0].facts.live:
         raise Refused(f"{hosts[0].name}: nothing is live to go back from", hint="`inv deploy` makes a first release")
     if not target:
@@ -34,6 +36,11 @@ def _common(hosts: tuple[Surveyed, ...]) -> Release:
             hint="`inv releases` lists what is there; `inv rollback --to ID` goes to one by name",
         )
     return target
+
+
+def _is_everywhere(release: Release, hosts: tuple[Surveyed, ...]) -> bool:
+    known = ((host.facts.complete, host.facts.history) for host in hosts)
+    return all(release in complete and release in h.proven and release not in h.bad for complete, h in known)
 
 
 def _check(host: Surveyed, target: Release) -> None:

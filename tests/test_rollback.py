@@ -66,3 +66,12 @@ def test_a_contract_migration_that_the_target_itself_brought_is_no_obstacle() ->
         migrated(B, "contract", "drop"),
     ]
     assert rollback((host(B, complete=[A, B], journal=journal),), ANA).release == A
+
+
+def test_a_fleet_goes_back_to_the_newest_that_every_host_has() -> None:
+    """Not to one that a host lacks, never proved, or has left as bad."""
+    journal = [live(1, A), live(2, B), live(3, C)]
+    whole = host(C, complete=[A, B, C], journal=journal, name="web1")
+    assert rollback((whole, host(C, complete=[A, C], journal=journal, name="web2")), ANA).release == A
+    never = host(C, complete=[A, B, C], journal=[live(1, A), live(3, C)], name="web2")
+    assert rollback((whole, never), ANA).release == A
