@@ -50,7 +50,15 @@ class Report:
             for host, each in plan.steps.items()
             for step in each
         ]
-        self.answer(str(plan), verb=plan.verb, release=str(plan.release or ""), notes=list(plan.notes), steps=steps)
+        self.answer(
+            str(plan),
+            verb=plan.verb,
+            release=str(plan.release or ""),
+            notes=list(plan.notes),
+            local={when: list(runs) for when, runs in plan.local.items()},
+            batches=[list(batch.hosts) for batch in plan.batches],
+            steps=steps,
+        )
 
     def began_step(self, host: str, step: Step) -> None:
         """A step is on its way."""
