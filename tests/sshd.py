@@ -50,8 +50,8 @@ class Sshd:
 
     The login shell is the account's own; *force_shell* runs each command as another login shell would
     (``SHELL -c COMMAND`` in $HOME; bash reads ~/.bashrc, as it does for sshd). *environment* is added to that
-    of each session and wins over sshd's own PATH and HOME; without *force_shell* a session still starts in
-    the account's real home. *config* are more lines for sshd_config.
+    of each session and wins over sshd's own PATH and HOME; without *force_shell* a session starts in the account's
+    real home, and its HOME is empty. *config* are more lines for sshd_config.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class Sshd:
         self.port = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._options = {"MaxStartups": str(max_startups)}
-        seen = dict(environment or {})
+        # The profile of who runs the tests takes its time, and a session killed in it may leave locks of its own.
+        empty = {"HOME": str(self.home / "empty")}
+        (self.home / "empty").mkdir()
+        seen = {**empty, **(environment or {})}
         if force_shell:
-            self._options["ForceCommand"] = str(self._login(force_shell, seen))
-            seen = {"HOME": str(self.home / "empty")}  # the account's own shell must not read the other's files
-        if seen:
-            self._options["SetEnv"] = " ".join(f'"{name}={value}"' for name, value in seen.items())
+            self._options["ForceCommand"] = str(self._login(force_shell, environment or {}))
+            seen = empty  # the account's own shell must not read the other's files
+        self._options["SetEnv"] = " ".join(f'"{name}={value}"' for name, value in seen.items())
         self._more = config
         for key in (self.identity, self.home / "host_key"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", str(key)]
@@ -191,7 +193,6 @@ class Sshd:
         real = shutil.which(shell, path=_PATH)
         if not real:
             raise FileNotFoundError(f"no such shell: {shell}")
-        (self.home / "empty").mkdir()
         exports = {"HOME": str(Path.home()), **environment, "SHELL": real}
         wrapper = self.home / "login"
         wrapper.write_text(
