@@ -98,7 +98,8 @@ def chosen(groups: Groups, host: str, without: str = "") -> tuple[Target, ...]:
     Raises `UsageError` for a name that is unknown or ambiguous, when a host is named twice, and when none is left.
     """
     named, left_out = _named(groups, host), _named(groups, without) if without.strip() else ()
-    left = tuple(target for target in named if target not in left_out)
+    gone = {(target.group, target.address) for target in left_out}
+    left = tuple(target for target in named if (target.group, target.address) not in gone)
     if not left:
         raise UsageError("--without leaves no host", hint=f"hosts: {', '.join(target.name for target in named)}")
     return left
