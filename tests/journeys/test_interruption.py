@@ -156,7 +156,7 @@ class Client:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
-    def end(self, limit_s: float = 60) -> Result:
+    def end(self, limit_s: float = 180) -> Result:
         """Wait for its end."""
         assert self.process.stdout
         os.set_blocking(self.process.stdout.fileno(), True)
@@ -230,7 +230,7 @@ class Stage:
         self.gate.count(call)
         (self.gate.state / "closed").unlink()
         self.gate.let()
-        kind, pid = self.gate.arrived(limit_s=10)
+        kind, pid = self.gate.arrived(limit_s=60)
         assert kind == "call", f"{step} called fewer than {call} tools: {self.gate.calls}"
         return pid
 

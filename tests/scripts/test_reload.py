@@ -81,7 +81,10 @@ class Server:
 
     def worker_in(self, directory: str) -> bool:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [os.readlink(f"/proc/{child}/cwd") for child in children] == [directory]
+        try:
+            return [os.readlink(f"/proc/{child}/cwd") for child in children] == [directory]
+        except FileNotFoundError:  # it has just ended
+            return False
 
     def forth(self, number: int = 7) -> Ran:
         """The reload of a deploy of B over A."""

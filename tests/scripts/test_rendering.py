@@ -24,6 +24,7 @@ PARTS = frozenset(
         "health",
         "settling",
         "told",
+        "untold",
         "verifying",
         "command/facts",
         "gunicorn/facts",
@@ -55,7 +56,7 @@ LISTS: Mapping[str, Any] = {
     "process": {key: value for process in PROCESSES for key, value in process.items()},
     "files": ("a.service", "b.socket"),
     **dict.fromkeys(
-        ("commands", "dirs", "releases", "expected", "sockets", "services", "instances"), ("one", "two words")
+        ("commands", "dirs", "releases", "expected", "sockets", "services", "instances", "untold"), ("one", "two words")
     ),
 }
 SETUP: Mapping[str, Any] = {"files": [{"name": "a.service", "text": "[Unit]\n"}]}
