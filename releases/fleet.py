@@ -125,11 +125,6 @@ class Fleet:
             return None
         return manifest if manifest.digest.startswith(release.short_digest) else None
 
-    @property
-    def channels(self) -> int:
-        """How many channels the sessions of this fleet opened."""
-        return sum(session.channels for session in self.sessions.values())
-
     def _lock(self, name: str, connection: Connection, *, locked: bool, wait_s: float) -> None:
         layout, end, told = Layout(self.targets[name].config.root), time.monotonic() + wait_s, ""
         lock = str(layout.private / "lock") if locked else ""
