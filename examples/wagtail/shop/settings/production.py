@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import dj_database_url
+
 from .base import *
 from .base import BASE_DIR, DATABASES, MIDDLEWARE, STORAGES
 
@@ -21,14 +23,17 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", *filter(None, ENV.get("ALLOWED_HOSTS"
 CSRF_TRUSTED_ORIGINS = list(filter(None, ENV.get("CSRF_TRUSTED_ORIGINS", "").split(",")))
 WAGTAILADMIN_BASE_URL = ENV.get("BASE_URL", "http://localhost:8000")
 
-DATABASES["default"] |= {
-    "NAME": BASE_DIR / "data" / "db.sqlite3",
-    "OPTIONS": {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode = WAL",  # readers go on while a migration writes
-    },
-}
+if url := ENV.get("DATABASE_URL"):  # several hosts share one; then [migrations] says run_on = "leader"
+    DATABASES["default"] = dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)
+else:
+    DATABASES["default"] |= {
+        "NAME": BASE_DIR / "data" / "db.sqlite3",
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode = WAL",  # readers go on while a migration writes
+        },
+    }
 
 # Static files are collected into the release, and served from there.
 MIDDLEWARE.insert(1, "whitenoise.middleware.WhiteNoiseMiddleware")
