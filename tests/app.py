@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parent.parent
+from tests.forks import REPOSITORY, Command
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,7 @@ class App:
             **self.environment,
             **(environment or {}),
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "releases", *words],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return Command(words, cwd=self.folder, env=environment)
 
     def run(self, *words: str, limit_s: float = 120, environment: Mapping[str, str] | None = None) -> Result:
         """Run ``switchover WORDS`` to its end."""
