@@ -81,7 +81,8 @@ class Aftermath:
 
     def _looked(self) -> dict[str, Surveyed | None]:
         """What is true on each host; None where it cannot be reached."""
-        found = {name: self._look(name) for name in self.plan.steps}
+        looked = self.fleet.each(self.plan.steps, self._look)
+        found = {name: None if isinstance(host, ReleaseError) else host for name, host in looked.items()}
         for name, host in found.items():
             history = host.facts.history if host else None
             ended = history and any(history.ended(how, self.plan.number) for how in ("live", "reverted"))

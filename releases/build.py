@@ -3,31 +3,22 @@
 import atexit
 import hashlib
 import os
-import selectors
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from .archive import leads_out, unpack
-from .errors import BuildFailed, Refused
+from .errors import BuildFailed, CommandFailed, Refused
+from .local import Say, run
 from .manifest import FILE, FOLDER, Entry, Manifest
 from .repository import Repository
 from .tree import Exclusion, shipped
 
 if TYPE_CHECKING:
     from .config import Config
-
-GRACE_S = 2.0
-POLL_S = 0.05
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,74 +163,8 @@ def _added(files: Mapping[str, bytes], there: Mapping[str, Entry]) -> Iterator[E
 
 
 def _run(stage: str, command: str, source: _Source, *, timeout_s: float, say: Say) -> None:
-    """Run *command*, in a process group that ends with us; what it leaves running on success is its own."""
-    last = ""
-    with subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=source.tree,
-        env=os.environ | {"RELEASE_REVISION": source.revision},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        try:
-            for line in _lines(process, time.monotonic() + timeout_s):
-                say(line)
-                last = line.strip() or last
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise BuildFailed(f"{stage}: `{_shown(command)}` was not done after {timeout_s:g} s") from None
-        except BaseException:  # Ctrl-C does not reach a group of its own
-            _end(process)
-            raise
-    if process.returncode:
-        why = f"exit {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-        raise BuildFailed(
-            f"{stage}: `{_shown(command)}` failed: {why}{f': {last}' if last else ''}",
-            hint=source.caveat,
-        )
-
-
-def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
-    rest = b""
-    for chunk in _output_of(process, deadline):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
-    if rest:
-        yield rest.decode("utf-8", "replace")
-
-
-def _output_of(process: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
-    """What it prints until it ends, even where something it started keeps the pipe open."""
-    assert process.stdout
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while (left_s := deadline - time.monotonic()) > 0:
-            ended = process.poll() is not None
-            if selector.select(0 if ended else min(left_s, POLL_S)):
-                chunk = os.read(process.stdout.fileno(), 1 << 16)
-                if not chunk:
-                    break
-                yield chunk
-            elif ended:
-                return
-    process.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End all of its group: politely, then not."""
-    deadline = time.monotonic() + GRACE_S
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            process.poll()
-            os.killpg(process.pid, 0)
-            time.sleep(POLL_S)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _shown(command: str) -> str:
-    first, *more = command.strip().splitlines()
-    return f"{first} …" if more else first
+    seen = {"RELEASE_REVISION": source.revision}
+    try:
+        run(stage, command, directory=source.tree, environment=seen, timeout_s=timeout_s, say=say)
+    except CommandFailed as error:
+        raise BuildFailed(str(error), hint=source.caveat) from error

@@ -1,9 +1,5 @@
 """Carries a plan over a fleet, phase by phase; when a host fails, takes back what was switched."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -18,6 +14,7 @@ from .arming import armed
 from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
 from .layout import Release
+from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan, Step, Verdict
 from .processes.kind import Switch
@@ -84,17 +81,15 @@ class Carriage:
             self.fleet.report.say(f"watching {', '.join(batch.hosts)} for {batch.watch_s:g} s")
             if not self._carry_out(Phase.SWITCH, batch.hosts, lambda name: self._watch(name, end)):
                 return False
-        if batch.check and (why := run_here(batch.check, limit_s=self.plan.local_s)):
-            self.failed[""] = ReleaseError(f"strategy.check: `{batch.check}` failed: {why}")
-            return False
-        return True
+        return not batch.check or self._ran_here("strategy.check", batch.check)
 
     def _watch(self, name: str, end: float) -> None:
         """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
-        looks = [replace(step, patience_s=0) for step in self.plan.steps[name] if step.name == "settled"]
+        first = self.answers.get((name, "settled"), Answer())
+        looks = [steps.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
         while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
             for step in looks:
-                self._judged(name, self._filled(name, step))
+                self._judged(name, step)
 
     def _tell_skew(self) -> None:
         if len(self.published) > 1:
@@ -185,10 +180,11 @@ class Carriage:
             verdict = step.judge(answer) if step.judge else Verdict()
             if verdict:
                 return verdict
-            if verdict.final or time.monotonic() >= end or self.stopping.is_set():
+            if verdict.final or time.monotonic() >= end:
                 self._hear_last_words(name, step, verdict.about)
-                raise StepFailed(name, step.label, 70, [verdict.why], judged=True)
-            time.sleep(AGAIN_S)
+                raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
+            if self.stopping.wait(AGAIN_S):
+                raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
 
     def _hear_last_words(self, name: str, step: Step, process: str) -> None:
         with suppress(ReleaseError):  # what failed is told already
@@ -207,25 +203,30 @@ class Carriage:
             return armed(plan, name, step, switch)
         if step.name == "share":
             return replace(step, values={**step.values, "untold": self._journaled(str(step.values["leader"]))})
-        if step.name == "check" and any(s.template == "commands" for s in plan.steps[name]):
-            return replace(step, values={**step.values, "copies": True})  # a step of the team's own runs in it, too
         return steps.filled(step, switch)
 
     def _journaled(self, leader: str) -> tuple[str, ...]:
         """What the migrations of this plan have written into the journal of *leader*."""
-        answers = (answer for (name, _), answer in self.answers.items() if name == leader)
+        answers = (answer for (name, _), answer in tuple(self.answers.items()) if name == leader)
         return tuple(line for answer in answers for line in answer.all("journaled"))
 
     def _previous(self, name: str) -> Release | None:
         return next(host.facts.live for host in self.fleet.hosts if host.name == name)
 
     def _locally(self, hook: str) -> bool:
-        for command in self.plan.local.get(hook, ()):
-            self.fleet.report.say(f"+ {command}", "local")
-            if why := run_here(command, limit_s=self.plan.local_s):
-                self.failed[""] = ReleaseError(f"local {hook}: `{command}` failed: {why}")
-                return False
-        return True
+        return all(self._ran_here(f"local {hook}", command) for command in self.plan.local.get(hook, ()))
+
+    def _ran_here(self, what: str, command: str) -> bool:
+        """Run a command on the controller; False when it failed, or somebody pressed Ctrl-C."""
+        report = self.fleet.report
+        report.say(f"+ {command}", "local")
+        try:
+            run(what, command, timeout_s=self.plan.local_s, say=lambda line: report.say(line, "local"))
+        except ReleaseError as error:
+            self.failed[""] = error
+        except KeyboardInterrupt:
+            self.failed[""] = Interrupted(f"interrupted while `{command}` ran here")
+        return not self.failed
 
     def _unchanged(self) -> Outcome:
         return self._aftermath().unchanged()
@@ -239,11 +240,13 @@ class Carriage:
         """What was proven before one failed is confirmed; the rest goes back, and hosts differ."""
         failed, self.failed, keep = dict(self.failed), {}, tuple(self.proven)
         self.stopping.clear()
-        if self._phase(Phase.CONFIRM, keep):
-            self._finish_and_tidy(keep)
+        confirmed = self._phase(Phase.CONFIRM, keep)
         self.failed = {**failed, **self.failed}
         back = tuple(tuple(n for n in names if n not in keep) for names in self._order_back())
-        return self._aftermath().taken_back(back)
+        outcome = self._aftermath().taken_back(back)
+        if confirmed:
+            self._finish_and_tidy(keep)
+        return outcome
 
     def _taken_back(self) -> Outcome:
         """Unless the hosts say that the switch was confirmed: then what follows is done as well."""
@@ -278,17 +281,3 @@ class Carriage:
         if not self._locally("after_switch"):
             self.fleet.report.say(f"warning: {self.failed.pop('')}")
         return Outcome("live")
-
-
-def run_here(command: str, *, limit_s: float) -> str:
-    """Run a command on the controller, its output on stderr; why it failed, empty when it did not."""
-    process = subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
-    try:
-        code = process.wait(limit_s)
-        return f"exit {code}" if code else ""
-    except subprocess.TimeoutExpired:
-        return f"no end within {limit_s:g} s"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

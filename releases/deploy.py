@@ -53,12 +53,12 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
     """
     for host in hosts:
         host.check()
-    if not force and all(_is_live(host, shipment) for host in hosts):
+    if not force and len({host.facts.live for host in hosts}) == 1 and all(_is_live(host, shipment) for host in hosts):
         return _proof_only(hosts)
     for host in hosts:
         _forecast(host, shipment)
     n = number(hosts)
-    plan = {host.name: _steps(host, shipment, author, n, leader=hosts[0]) for host in hosts}
+    plan = {host.name: _steps(host, shipment, author, n, leader=host.leader(hosts)) for host in hosts}
     return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **fleetwide(hosts))
 
 
@@ -74,7 +74,8 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
     n, plan = number(hosts), {}
     for host in hosts:
         switch = known(host, n, release)
-        first = (*_expanding(host, switch, leads=host is hosts[0]), *_sharing(host, hosts[0]))
+        leader = host.leader(hosts)
+        first = (*_expanding(host, switch, leads=host is leader), *_sharing(host, leader))
         plan[host.name] = switched_to(host, switch, "deploy", author, *first)
     return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **fleetwide(hosts))
 
@@ -117,7 +118,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
 
 def _expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ...]:
     settings = host.config.migrations
-    if not settings or not (leads or settings.run_on == "each"):
+    if not settings or not leads:
         return ()
     initial = switch.previous is None and not host.facts.history.proven
     probe = () if switch.previous is None else steps.probe(host.config, host.kinds, switch)
@@ -126,13 +127,14 @@ def _expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ..
 
 def touched(config: Config) -> bool:
     """Do commands run in the release? What they chmod or truncate must be nobody else's, so it is made of copies."""
-    hooks = config.hooks
-    return bool(config.prepare.commands or config.migrations or hooks.before_switch or hooks.after_switch)
+    hooks, kinds = config.hooks, {process.kind for process in config.processes.values()}
+    hooked = hooks.before_switch or hooks.after_switch
+    return bool(config.prepare.commands or config.migrations or hooked or "command" in kinds)
 
 
 def _sharing(host: Surveyed, leader: Surveyed) -> tuple[Step, ...]:
     """A host that shares the leader's database writes down what was done to it."""
-    return (steps.share(host.layout, leader.name),) if host is not leader and host.shares_a_database else ()
+    return () if host is leader else (steps.share(host.layout, leader.name),)
 
 
 def changed(host: Surveyed, shipment: Shipment) -> tuple[str, ...]:

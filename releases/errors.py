@@ -7,6 +7,7 @@ ReleaseError
 │   ├── BuildFailed      10   the build or test command failed; nothing was sent
 │   ├── HostKeyRefused   10   unknown or changed host key; nothing was sent
 │   └── Unreachable      10   no session with the host, so nothing was begun
+├── CommandFailed        11   a command of yours failed on the controller
 ├── StepFailed           11   a step ended with an error on a host
 ├── OutcomeUnknown       14   the line dropped: the host may or may not have done it
 └── LockHeld             75   another deploy owns the application on this host
@@ -61,6 +62,19 @@ class HostKeyRefused(Refused):
 
 class Unreachable(Refused):
     """No session could be opened with the host; nothing was begun there."""
+
+
+class CommandFailed(ReleaseError):
+    """A command of yours failed on the controller; *said* is the last line that it printed."""
+
+    def __init__(self, message: str, *, said: str = "") -> None:
+        super().__init__(f"{message}: {said}" if said else message)
+        self._record = message
+
+    @property
+    def record(self) -> str:
+        """How it ended."""
+        return self._record
 
 
 class StepFailed(ReleaseError):

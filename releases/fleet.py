@@ -59,8 +59,9 @@ class Fleet:
         Raises `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`;
         then no session is left open.
         """
-        connections = self._at_once(self.targets, lambda name: connect(self.targets[name]))
+        connections: dict[str, Connection] = {}
         try:
+            self._at_once(self.targets, lambda name: connections.update({name: connect(self.targets[name])}))
             for name in sorted(connections):
                 self._lock(name, connections[name], locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
@@ -93,7 +94,9 @@ class Fleet:
         With *out* each line that it prints is handed there as it comes.
         """
         event = {"event": "step", "deploy": number, "step": step.label} if number else None
-        return self.sessions[name].run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
+        if not (session := self.sessions.get(name)):
+            raise ReleaseError(f"{name}: there is no session any more for {step.label}")
+        return session.run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
 
     def each(self, names: Iterable[str], do: Callable[[str], T]) -> Mapping[str, T | ReleaseError]:
         """Do it on all hosts at once; a host's error stands in place of its result."""

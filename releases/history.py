@@ -105,12 +105,12 @@ class History:
 
         A release knows what was run by itself or an older one, and what it listed as pending when it was deployed.
         """
-        order = [r.name for e in self._of("deploy") if (r := Release.parse(str(e.get("release"))))]
-        age = {name: i for i, name in reversed(list(enumerate(order)))}
+        first = {str(e.get("release")): _number(e) for e in reversed(self._of("deploy"))}
         listed = (e for e in self._of("migrated", "pending") if e.get("release") == target.name)
         known = {str(left).removeprefix("contract ") for event in listed for left in event.get("left", ())}
         for event in self.migrated:
-            newer = age.get(str(event.get("release")), len(order)) > age.get(target.name, -1)
+            # What was never deployed here is as old as the event that tells of it; such a target is older than all.
+            newer = first.get(str(event.get("release")), _number(event)) > first.get(target.name, -1)
             unknown = [str(name) for name in event.get("names", ()) if name not in known]
             if event.get("phase") == "contract" and newer and unknown:
                 return unknown[0]

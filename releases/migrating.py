@@ -17,9 +17,15 @@ def migrate(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
 
 def contract(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
     """Plan the contract migrations of what is live; refused while a process runs code that may need the old schema."""
+    live = _live(hosts[0])
     for host in hosts:
+        if host.facts.live != live:
+            raise Refused(
+                f"{host.name}: live is {host.facts.live or 'nothing'}, not {live} as on {hosts[0].name}",
+                hint=f"bring it there first: `inv deploy --release {live}`",
+            )
         for running in host.facts.running:
-            if others := running.uses - {host.facts.live}:
+            if others := running.uses - {live}:
                 raise Refused(
                     f"{host.name}: process {running.pid} ({running.command}) still runs {', '.join(map(str, others))}",
                     hint="`inv ps` shows who drains; contract when it is gone",
@@ -35,8 +41,8 @@ def _plan(hosts: tuple[Surveyed, ...], author: Author, verb: str) -> Plan:
         if not settings or (verb == "contract" and not settings.contract):
             missing = "[migrations]" if not settings else "migrations.contract"
             raise Refused(f"{host.name}: deploy.toml has no {missing}")
-        if host is not hosts[0] and settings.run_on != "each":
-            plan[host.name] = (share(host.layout, hosts[0].name),)
+        if (leader := host.leader(hosts)) is not host:
+            plan[host.name] = (share(host.layout, leader.name),)
             continue
         switch = Switch(host.config.root, n, live, live)
         steps = (

@@ -21,6 +21,7 @@ from .plan import Plan
 from .processes.kinds import kinds
 from .report import Report
 from .shipping import Shipping
+from .strategies import check_fits
 from .surveyed import Surveyed
 from .switching import Author
 
@@ -28,16 +29,27 @@ from .switching import Author
 class Operations:
     """The hosts of one command, and what can be done to them; a context manager that frees every lock."""
 
-    def __init__(self, project: Path, targets: tuple[Target, ...], report: Report, *, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        project: Path,
+        targets: tuple[Target, ...],
+        report: Report,
+        *,
+        wait_s: float = 0.0,
+        everybody: tuple[str, ...] = (),
+    ) -> None:
         self.project, self.targets, self.report, self.wait_s = project, targets, report, wait_s
+        self.everybody = everybody or tuple(target.name for target in targets)
         self.fleet = Fleet(targets, report, author(os.environ))
         self.shipping: Shipping | None = None
 
     @classmethod
     def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
         """Read deploy.toml in *project*; *wait* is like ``10m``, *without* names hosts to leave out."""
-        targets = load(project / "deploy.toml", host=host, without=without)
-        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait))
+        file = project / "deploy.toml"
+        targets = load(file, host=host, without=without)
+        named = tuple(target.name for target in load(file, host=host)) if without else ()
+        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait), everybody=named)
 
     def __enter__(self) -> "Operations":
         return self
@@ -54,16 +66,11 @@ class Operations:
         self, revision: str = "HEAD", *, release: str | None = None, force: bool = False, dry_run: bool = False
     ) -> Plan:
         """Build *revision* (or take a *release* that is there already), survey the hosts, and plan."""
+        check_fits(self.targets[0].config.strategy, self.everybody)
         if release is not None:
             named = Release.named(release)
             return deploy.redeploy(self.survey(locked=not dry_run), named, self.fleet.author)
-        config = self.targets[0].config
-        files = {path: text for kind in kinds(config) for path, text in kind.files().items()}
-        files |= (
-            {".release/prepare": ("\n".join(config.prepare.commands) + "\n").encode()}
-            if config.prepare.commands
-            else {}
-        )
+        config, files = self.targets[0].config, shipped_files(self.targets)
         built = build(self.project, config, revision, files=files, say=lambda line: self.report.say(line, "build"))
         if built.dirty:
             self.report.say("the work tree has changes that are not committed: they are not shipped", "build")
@@ -73,6 +80,7 @@ class Operations:
 
     def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""
+        check_fits(self.targets[0].config.strategy, self.everybody)
         return rollback.rollback(self.survey(locked=not dry_run), self.fleet.author, to=to)
 
     def plan_prune(self, *, dry_run: bool = False) -> Plan:
@@ -112,6 +120,29 @@ def author(environ: Mapping[str, str]) -> Author:
         ci = "{}/{}/actions/runs/{}".format(*where)
     who = environ.get("GITLAB_USER_LOGIN") or environ.get("GITHUB_ACTOR") or _account()
     return Author(_plain(who), _plain(socket.gethostname()), _plain(ci))
+
+
+def shipped_files(targets: tuple[Target, ...]) -> dict[str, bytes]:
+    """What every release holds that is no part of the build: how its processes are started, on whichever host.
+
+    Raises `UsageError` where hosts do not agree on what is built, or on how a process of the same name is started.
+    """
+    files, first = dict[str, bytes](), targets[0]
+    for target in targets:
+        if target.config.build != first.config.build:
+            raise UsageError(
+                f"{first.name} and {target.name} are to get another [build]", hint="deploy them one after the other"
+            )
+        for path, text in ((p, t) for kind in kinds(target.config) for p, t in kind.files().items()):
+            if files.setdefault(path, text) != text:
+                name = path.rpartition("/")[2]
+                raise UsageError(
+                    f"{target.name}: the process {name} is started in another way than elsewhere",
+                    hint="a process that differs needs a name of its own: [processes.NAME]",
+                )
+    if commands := dict.fromkeys(line for target in targets for line in target.config.prepare.commands):
+        files[".release/prepare"] = ("\n".join(commands) + "\n").encode()
+    return files
 
 
 def seconds(text: str) -> float:

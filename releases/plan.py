@@ -35,6 +35,7 @@ class Verdict:
     """What an answer shows: *why* is empty when all is as it must be; *final*: asking again cannot change it.
 
     *note* is said to people; the steps named in *skips* have nothing left to do; *about* is the process it blames.
+    *quotes*: somebody's program is quoted in *why*, which therefore is told, but not journaled.
     """
 
     why: str = ""
@@ -42,12 +43,14 @@ class Verdict:
     note: str = ""
     skips: frozenset[str] = frozenset()
     about: str = ""
+    quotes: bool = False
 
     def __bool__(self) -> bool:
         return not self.why
 
 
 Judge = Callable[[Answer], Verdict]
+COPIED = ", in copies that no other release shares"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,11 @@ class Plan:
             if name in self.left_out or (name in every and (not own or self._may_lack(name))):
                 return replace(self, left_out=self.left_out | {own})
             raise UsageError(f"the plan has no step {name!r}", hint=f"its steps: {', '.join(known)}")
-        return replace(
-            self,
-            steps={
-                host: tuple(new for s in steps for new in (edit(s) if s.name == name else (s,)))
-                for host, steps in self.steps.items()
-            },
-        )
+        edited = {
+            host: tuple(new for s in steps for new in (edit(s) if s.name == name else (s,)))
+            for host, steps in self.steps.items()
+        }
+        return replace(self, steps={host: _in_copies(steps) for host, steps in edited.items()})
 
     def _may_lack(self, name: str) -> bool:
         if self.verb == "already_live" or name in BY_CHANCE:
@@ -178,3 +179,17 @@ class Plan:
     def _lines(self, host: str) -> list[str]:
         width = max((len(step.label) for step in self.steps[host]), default=0)
         return [f"{host}", *(f"  {step.label:<{width}}  {step.says}" for step in self.steps[host])]
+
+
+def copied(check: Step) -> Step:
+    """The step that compares a release with its manifest, which then is made of files of its own."""
+    if check.values["copies"]:
+        return check
+    return replace(check, values={**check.values, "copies": True}, says=check.says + COPIED)
+
+
+def _in_copies(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Where a command runs in the release, none of its files may be another release's, too."""
+    if not any(step.template == "commands" for step in steps):
+        return steps
+    return tuple(copied(step) if step.name == "check" else step for step in steps)

@@ -92,6 +92,7 @@ class Report:
         """The last word of a command."""
         self.release_terminal()
         self._ended = True
+        seconds = outcome.seconds or self._seconds()
         if self.as_json:
             more: Mapping[str, Any] = {"why": outcome.why, "hosts": dict(outcome.hosts)} if outcome.why else {}
             self.event(
@@ -99,12 +100,12 @@ class Report:
                 outcome=outcome.name,
                 exit=outcome.exit_code,
                 release=outcome.release,
-                seconds=round(outcome.seconds, 2),
+                seconds=round(seconds, 2),
                 **more,
             )
             return
         words = _WORDS[outcome.name].format(release=outcome.release)
-        self._write(self.err, f"{words} after {outcome.seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))
+        self._write(self.err, f"{words} after {seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))
         for host, what in outcome.hosts.items():
             self._write(self.err, f"  {host}  {what}")
         if outcome.hint:

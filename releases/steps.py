@@ -9,7 +9,7 @@ from .answer import Answer
 from .config import Config
 from .facts import Facts
 from .layout import Layout, Release
-from .plan import Phase, Step, Verdict
+from .plan import Phase, Step, Verdict, copied
 from .processes.kind import Kind, Switch
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,10 +71,11 @@ def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> St
 
 
 def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Step:
-    """Compare every digest and mode with the manifest; *copies*: share no file with another release."""
-    says = f"compare every file with the manifest{', in copies that no other release shares' if copies else ''}"
-    values = {"root": layout.root, "release": release, "manifest": digest, "copies": copies}
-    return Step("check", values, says, Phase.STAGE, judge=partial(whole, str(release)), timeout_s=HASHING_S)
+    """Compare every digest and mode with the manifest; *copies*: share no file with another release, as `copied`."""
+    values = {"root": layout.root, "release": release, "manifest": digest, "copies": False}
+    says, judge = "compare every file with the manifest", partial(whole, str(release))
+    step = Step("check", values, says, Phase.STAGE, judge=judge, timeout_s=HASHING_S)
+    return copied(step) if copies else step
 
 
 def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step:
@@ -180,7 +181,7 @@ def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Swi
 def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float) -> Step:
     """The same once more, after ``settle_s``, with the same processes."""
     pause = config.strategy.settle_s
-    judge = partial(_still_proven, config, release, kinds, pause)
+    judge = partial(_still_proven, config, release, kinds)
     says = f"{'the same processes still do' if kinds else 'it still does'} after {pause:g} s"
     values = _asked(config, kinds, switch, pause)
     return Step(
@@ -254,10 +255,10 @@ def proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: An
         asked = kind.values()["url"]
         said = answer.one(f"{kind.name}.health", "" if asked else "200")
         if not said.startswith("2"):
-            return Verdict(f"{kind.name}: {asked} {_answered(said)}", about=kind.name)
+            return Verdict(f"{kind.name}: {asked} {_answered(said)}", about=kind.name, quotes=said.startswith("3"))
     if config.health and not (said := answer.one("health")).startswith("2"):
         redirect = said.startswith("3")
-        return Verdict(f"{config.health.url} {_answered(said)}", final=redirect)
+        return Verdict(f"{config.health.url} {_answered(said)}", final=redirect, quotes=redirect)
     return Verdict(note="; ".join(filter(None, notes)))
 
 
@@ -266,9 +267,23 @@ def _answered(said: str) -> str:
     return f"answered {said}, wanted 200" if said[:1].isdigit() else f"did not answer: {said or 'nothing was said'}"
 
 
-def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], pause: float, answer: Answer) -> Verdict:
+def watched(settled: Step, first: Answer) -> Step:
+    """The proof again, at once, with the processes that *first*, an answer of *settled*, saw last."""
+    asked = settled.judge
+    assert asked
+    then = tuple((f"then.{key}", value) for key, value in first if not key.startswith("then."))
+    return replace(
+        settled,
+        values={**settled.values, "settle_s": "0"},
+        judge=lambda answer: asked(Answer((*then, *answer))),
+        patience_s=0.0,
+    )
+
+
+def _still_proven(config: Config, release: Release, kinds: tuple[Kind, ...], answer: Answer) -> Verdict:
     now = Answer(tuple((k, v) for k, v in answer if not k.startswith("then.")))
-    then = Answer(tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then."))) if pause else now
+    before = tuple((k.removeprefix("then."), v) for k, v in answer if k.startswith("then."))
+    then = Answer(before) if before else now
     if not (verdict := proven(config, release, kinds, then)):
         return verdict
     for kind in kinds:

@@ -13,7 +13,7 @@ Hosts = tuple[Surveyed, ...]
 def batches(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
     """The batches in which *hosts* switch; each host is in one of them.
 
-    Raises `UsageError` where the strategy cannot be had with so many hosts.
+    Raises `UsageError` where too few would be left to serve.
     """
     match strategy.kind:
         case "rolling":
@@ -25,42 +25,65 @@ def batches(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
 
 
 def everybody(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """All at once."""
-    return (Batch(tuple(host.name for host in hosts)),)
+    """All at once; ``check`` must agree before they are confirmed."""
+    return (Batch(tuple(host.name for host in hosts), check=strategy.check),)
 
 
 def rolling(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
     """So many at a time, who is ill first, and never so many that fewer than ``min_healthy`` are left to serve."""
-    size, least = _share(strategy.batch, len(hosts)), _share(strategy.min_healthy, len(hosts))
-    if isinstance(strategy.batch, int) and size > len(hosts):
-        raise UsageError(
-            f"strategy.batch: {size} at a time, but there are {len(hosts)} hosts",
-            hint='a share grows with them: batch = "50%"',
-        )
-    if (well := sum(map(healthy, hosts))) - size < least:
-        raise UsageError(
-            f"strategy.min_healthy: {least} must go on serving, but {well} of {len(hosts)} are healthy"
-            f" and {size} switch at a time",
-            hint="a smaller strategy.batch, or a smaller strategy.min_healthy",
-        )
-    ordered = [host.name for host in sorted(hosts, key=healthy)]
-    cut = [tuple(ordered[i : i + size]) for i in range(0, len(ordered), size)]
-    return _paused(cut, strategy.pause_s, strategy.check)
+    size = min(_share(strategy.batch, len(hosts)), len(hosts))
+    ordered = sorted(hosts, key=healthy)
+    cut = [ordered[i : i + size] for i in range(0, len(hosts), size)]
+    _check_enough_serve(strategy, cut)
+    return _paused([tuple(host.name for host in batch) for batch in cut], strategy.pause_s, strategy.check)
+
+
+def _check_enough_serve(strategy: Strategy, cut: list[list[Surveyed]]) -> None:
+    """Raise `UsageError` for a batch that would take those that serve below ``min_healthy``; who is ill is no loss."""
+    count = sum(map(len, cut))
+    least = _share(strategy.min_healthy, count)
+    for number, batch in enumerate(cut):
+        left = sum(map(len, cut[:number])) + sum(healthy(host) for later in cut[number + 1 :] for host in later)
+        if left < least and any(map(healthy, batch)):
+            well = sum(healthy(host) for each in cut for host in each)
+            raise UsageError(
+                f"strategy.min_healthy: {least} must go on serving, but {well} of {count} are healthy"
+                f" and {len(batch)} switch at a time",
+                hint="a smaller strategy.batch, or a smaller strategy.min_healthy",
+            )
 
 
 def canary(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """Some first, which are watched for ``watch_s``; then the rest at once."""
-    names = [host.name for host in hosts]
-    first = [name for name in names if name in strategy.hosts] if strategy.hosts else names[: strategy.count]
-    if unknown := set(strategy.hosts) - set(names):
+    """Some first, which are watched for ``watch_s``; then the rest at once.
+
+    Where none of those that are named takes part, as many others stand in for them.
+    """
+    names = tuple(host.name for host in hosts)
+    named = tuple(name for name in names if name in strategy.hosts)
+    first = named or names[: len(strategy.hosts) or strategy.count]
+    rest = tuple(name for name in names if name not in first)
+    return _paused([first, *([rest] if rest else [])], strategy.watch_s, strategy.check)
+
+
+def check_fits(strategy: Strategy, names: tuple[str, ...]) -> None:
+    """Raise `UsageError` where *strategy* cannot be had with hosts of these *names*, were they all there."""
+    count = len(names)
+    if count < 2:
+        return
+    if strategy.kind == "rolling" and isinstance(strategy.batch, int) and strategy.batch > count:
         raise UsageError(
-            f"strategy.hosts: {sorted(unknown)[0]} is none of the hosts of this deploy",
+            f"strategy.batch: {strategy.batch} at a time, but there are {count} hosts",
+            hint='a share grows with them: batch = "50%"',
+        )
+    if strategy.kind != "canary":
+        return
+    if unknown := [name for name in strategy.hosts if name not in names]:
+        raise UsageError(
+            f"strategy.hosts: {unknown[0]} is none of the hosts of this deploy",
             hint=f"they are {', '.join(names)}",
         )
-    rest = [name for name in names if name not in first]
-    if not rest:
-        raise UsageError(f"strategy: all {len(names)} hosts would be canaries", hint='fewer, or kind = "all"')
-    return _paused([tuple(first), tuple(rest)], strategy.watch_s, strategy.check)
+    if (len(strategy.hosts) or strategy.count) >= count:
+        raise UsageError(f"strategy: all {count} hosts would be canaries", hint='fewer, or kind = "all"')
 
 
 def healthy(host: Surveyed) -> bool:

@@ -28,16 +28,20 @@ class Surveyed:
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
         """The same with what *others* know of the database that they share; its next deploy writes that down."""
-        if not self.shares_a_database:
-            return self
-        untold = self.facts.history.untold(o.facts.history for o in others if o.shares_a_database)
+        untold = self.facts.history.untold(other.facts.history for other in others if other.shares_with(self))
         history = History((*self.facts.history.events, *untold))
         return replace(self, facts=replace(self.facts, history=history), untold=untold)
 
-    @property
-    def shares_a_database(self) -> bool:
-        """Is there one database behind all hosts, of which the leader runs the migrations?"""
-        return bool(self.config.migrations and self.config.migrations.run_on == "leader")
+    def shares_with(self, other: "Surveyed") -> bool:
+        """Do both have the same database behind them, of which one of them runs the migrations?"""
+        ours, theirs = self.config.migrations, other.config.migrations
+        if not ours or not theirs or "each" in (ours.run_on, theirs.run_on):
+            return False
+        return ours.database == theirs.database
+
+    def leader(self, hosts: "tuple[Surveyed, ...]") -> "Surveyed":
+        """The first of *hosts* with its database, which runs the migrations; itself where nobody shares it."""
+        return next((host for host in hosts if host.shares_with(self)), self)
 
     @property
     def layout(self) -> Layout:

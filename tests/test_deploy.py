@@ -1,11 +1,15 @@
 """What is to be shipped and what was found on the hosts → a plan."""
 
+from collections.abc import Callable
+
 import pytest
 
+from releases.config import Config
 from releases.deploy import Shipment, deploy, redeploy
 from releases.errors import Refused
-from releases.plan import Phase
-from tests.hosts import ANA, A, B, config, host, live, manifest
+from releases.plan import Phase, Plan
+from releases.steps import command
+from tests.hosts import ANA, A, B, C, config, host, live, manifest
 
 NEW = Shipment(B, manifest("a", "b"), "1f0e", "Say hello")
 
@@ -130,3 +134,27 @@ def test_an_environment_file_that_is_not_shipped_is_told() -> None:
     settings = config(prepare={"commands": ["make"], "environment": ["a", "requirement.txt"]})
     notes = deploy((host(settings=settings),), Shipment(B, manifest("a")), ANA).notes
     assert notes == ("prepare.environment: requirement.txt is not shipped, so it never changes",)
+
+
+def test_the_same_content_under_two_names_becomes_one_release() -> None:
+    """What is live everywhere by its digest may differ by its ID: no proof could hold on all."""
+    shipped = manifest("a")
+    same = {"web1": shipped, "web2": shipped}
+    hosts = tuple(host(r, complete=[r], journal=[live(1, r)], name=n) for r, n in ((A, "web1"), (B, "web2")))
+    assert deploy(hosts, Shipment(C, shipped, bases=same), ANA).verb == "deploy"
+    assert deploy(hosts[:1], Shipment(C, shipped, bases=same), ANA).verb == "already_live"
+
+
+def test_where_commands_run_in_the_release_the_plan_says_that_it_is_made_of_copies() -> None:
+    """P11: whoever has added them: a kind of process, a hook, or a step of the team's own."""
+    plain, reloads = config(), config(processes={"web": {"kind": "command", "reload": "r", "prove": "p"}})
+
+    def says(settings: Config, edit: Callable[[Plan], Plan] = lambda plan: plan) -> bool:
+        found = host(A, complete=[A], journal=[live(1, A)], settings=settings)
+        plan = edit(deploy((found,), Shipment(B, manifest("a")), ANA))
+        (check,) = (step for step in plan.steps["web1"] if step.name == "check")
+        assert check.values["copies"] == ("copies" in check.says)
+        return bool(check.values["copies"])
+
+    assert [says(plain), says(reloads)] == [False, True]
+    assert says(plain, lambda plan: plan.after("publish", command("bin/warm")))

@@ -85,3 +85,24 @@ def test_without_migrations_there_is_nothing_to_contract() -> None:
     """Exit 10."""
     with pytest.raises(Refused, match="has no"):
         contract((host(B, complete=[B], journal=[live(1, B)]),), ANA)
+
+
+def test_contract_is_refused_while_a_host_is_live_on_another_release() -> None:
+    """P7: what was left out of a deploy still needs the old schema."""
+    journal = [live(1, A), live(2, B)]
+    one = host(B, complete=[A, B], journal=journal, settings=SETTINGS)
+    two = host(
+        A, complete=[A], journal=journal[:1], settings=SETTINGS, name="web2", process=f"12 1 60 - python {A} {A}"
+    )
+    with pytest.raises(Refused, match=f"web2: live is {A}, not {B} as on web1") as caught:
+        contract((one, two), ANA)
+    assert f"inv deploy --release {B}" in caught.value.hint
+
+
+def test_each_database_has_a_leader_of_its_own() -> None:
+    """The first of its hosts; the others write down what it did."""
+    one, two = (config(migrations={**COMMANDS, "database": name}) for name in ("one", "two"))
+    hosts = tuple(host(settings=s, name=n) for s, n in ((two, "b"), (one, "a"), (two, "c"), (one, "d")))
+    plan = deploy(hosts, Shipment(B, manifest("a")), ANA)
+    assert [name for name in "bacd" if "expand" in names(plan, name)] == ["b", "a"]
+    assert [s.values["leader"] for name in "cd" for s in plan.steps[name] if s.name == "share"] == ["b", "a"]

@@ -6,7 +6,7 @@ import pytest
 
 from releases.errors import Refused, UsageError
 from releases.rollback import rollback
-from tests.hosts import ANA, A, B, C, host, live
+from tests.hosts import ANA, A, B, C, D, host, live
 
 
 def migrated(release: object, phase: str, *names: str, left: tuple[str, ...] = ()) -> str:
@@ -75,3 +75,12 @@ def test_a_fleet_goes_back_to_the_newest_that_every_host_has() -> None:
     assert rollback((whole, host(C, complete=[A, C], journal=journal, name="web2")), ANA).release == A
     never = host(C, complete=[A, B, C], journal=[live(1, A), live(3, C)], name="web2")
     assert rollback((whole, never), ANA).release == A
+
+
+def test_a_contract_migration_of_a_deploy_that_left_this_host_out_is_no_obstacle_for_what_came_later() -> None:
+    """P8: it is as old as its event, whose release was never deployed here."""
+    contracted = json.dumps({**json.loads(migrated(B, "contract", "drop")), "deploy": 2})
+    found = host(D, complete=[A, C, D], journal=[live(1, A), live(3, C), live(4, D), contracted])
+    assert rollback((found,), ANA).release == C
+    with pytest.raises(Refused, match="contract migration drop"):
+        rollback((found,), ANA, to=str(A))

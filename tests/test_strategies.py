@@ -4,7 +4,7 @@ import pytest
 
 from releases.deploy import Shipment, deploy
 from releases.errors import UsageError
-from releases.strategies import batches
+from releases.strategies import batches, check_fits
 from releases.surveyed import Surveyed
 from tests.hosts import ANA, A, B, config, host, live, manifest
 
@@ -66,23 +66,59 @@ def test_a_canary_goes_first_and_the_rest_at_once(canary: dict[str, object], fir
 
 
 @pytest.mark.parametrize(
-    ("strategy", "ill", "why"),
+    ("strategy", "why"),
     [
-        ({"kind": "rolling", "batch": 5}, (), "5 at a time, but there are 4 hosts"),
-        ({"kind": "rolling", "batch": 2, "min_healthy": 3}, (), "3 must go on serving, but 4 of 4 are healthy and 2"),
-        ({"kind": "rolling", "min_healthy": "75%"}, ("web1",), "3 must go on serving, but 3 of 4 are healthy and 1"),
-        ({"kind": "canary", "count": 4}, (), "all 4 hosts would be canaries"),
-        ({"kind": "canary", "hosts": ["web9"]}, (), "web9 is none of the hosts of this deploy"),
+        ({"kind": "rolling", "batch": 5}, "5 at a time, but there are 4 hosts"),
+        ({"kind": "canary", "count": 4}, "all 4 hosts would be canaries"),
+        ({"kind": "canary", "hosts": FOUR}, "all 4 hosts would be canaries"),
+        ({"kind": "canary", "hosts": ["web9"]}, "web9 is none of the hosts of this deploy"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_had_with_these_hosts_is_refused(
-    strategy: dict[str, object], ill: tuple[str, ...], why: str
-) -> None:
-    """Before anything is changed, with what helps."""
-    hosts = fleet(*FOUR, ill=ill, **strategy)
+def test_what_cannot_be_had_with_these_hosts_is_refused(strategy: dict[str, object], why: str) -> None:
+    """Before anything is changed, with what helps; one host alone has no order."""
     with pytest.raises(UsageError, match=why) as caught:
+        check_fits(config(strategy=strategy).strategy, FOUR)
+    assert caught.value.hint
+    check_fits(config(strategy=strategy).strategy, ("web1",))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ill"),
+    [
+        ({"batch": 2, "min_healthy": 3}, ()),
+        ({"min_healthy": "100%"}, ()),
+        ({"batch": 2, "min_healthy": 3}, ("web1",)),
+        ({"batch": 3, "min_healthy": 2}, ("web1", "web2")),
+    ],
+)
+def test_never_fewer_than_min_healthy_are_left_to_serve(strategy: dict[str, object], ill: tuple[str, ...]) -> None:
+    """In whichever batch that would be."""
+    hosts = fleet(*FOUR, ill=ill, kind="rolling", **strategy)
+    with pytest.raises(UsageError, match="must go on serving") as caught:
         batches(hosts[0].config.strategy, hosts)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("least", "ill"), [("75%", ("web1",)), (3, ("web1", "web2")), (0, FOUR), (2, FOUR), (1, FOUR[:3])]
+)
+def test_who_is_ill_is_no_loss_and_serves_once_it_was_replaced(least: object, ill: tuple[str, ...]) -> None:
+    """So a first deploy, a fix and a rollback are not refused for want of what they bring."""
+    hosts = fleet(*FOUR, ill=ill, kind="rolling", min_healthy=least)
+    assert order(hosts)[: len(ill)] == [(name,) for name in ill]
+
+
+def test_whom_without_leaves_out_is_missed_by_no_strategy() -> None:
+    """Fewer at a time, or another canary; the last host alone goes as it is."""
+    there = ("web2", "web4")
+    assert order(fleet(*there, kind="rolling", batch=3)) == [there]
+    assert order(fleet(*there, kind="canary", hosts=["web1"])) == [("web2",), ("web4",)]
+    assert order(fleet(*there, kind="canary", count=3)) == [there]
+
+
+def test_all_at_once_are_confirmed_only_when_the_check_agrees() -> None:
+    """A gate that is never asked would be worse than none."""
+    assert batches((hosts := fleet(*FOUR, check="ok"))[0].config.strategy, hosts)[0].check == "ok"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ class Command:
         name = says.rstrip("/").rpartition("/")[2]
         if name == release.name:
             return Verdict(note=f"{self.name}: `{self.settings.prove}` says so")
-        return Verdict(f"{self.name}: `{self.settings.prove}` says {says[:80] or 'nothing'}, not {release}")
+        why = f"{self.name}: `{self.settings.prove}` says {says[:80] or 'nothing'}, not {release}"
+        return Verdict(why, quotes=True)
 
     def same(self, release: Release, then: Answer, now: Answer) -> bool:
         """Known only by what it says."""

@@ -153,7 +153,7 @@ class Gunicorn:
         # Old workers may drain for longer than a new one may take to answer.
         late = self._wait_s < answer.number("since") <= self._wait_s + self.settings.drain_s
         if stranger := answer.one("stranger"):
-            return Verdict(f"{self.name}: {stranger}", final=True)
+            return Verdict(f"{self.name}: {stranger}", final=True, quotes=True)
         if not master:
             return Verdict(f"{self.name}: its master is not running", final=late)
         workers = [(int(pid), int(start)) for pid, start in (line.split() for line in answer.all("worker"))]

@@ -108,6 +108,33 @@ def test_a_canary_goes_first(fleet: Fleet) -> None:
     assert fleet.each == ["v2"] * 3
 
 
+def test_a_canary_that_falls_ill_while_it_is_watched_takes_all_back(fleet: Fleet) -> None:
+    """12, as soon as it is seen; the others were never switched."""
+    web = f'[processes.web]\nkind = "command"\nreload = "true"\nprove = "test -e {fleet.folder}/ill || pwd -P"\n'
+    strategy(fleet, 'kind = "canary"\nwatch_s = 90', web)
+    fleet.write("v2")
+    process = fleet.start("deploy")
+    assert any("watching" in line for line in process.stderr)  # type: ignore[attr-defined]
+    assert fleet.each == ["v2", "v1", "v1"]
+    (fleet.folder / "ill").touch()
+    _, said = process.communicate(timeout=60)  # type: ignore[attr-defined]
+    assert process.returncode == 12, said  # type: ignore[attr-defined]
+    assert "/one: settled failed: web: " in said
+    assert fleet.each == ["v1"] * 3
+
+
+def test_ctrl_c_during_the_check_takes_back_what_was_switched(fleet: Fleet) -> None:
+    """12, and what the check has started is ended; not 14, since every host can be asked."""
+    strategy(fleet, 'kind = "rolling"\ncheck = "until [ -e go ]; do sleep 0.05; done"')
+    fleet.write("v2")
+    process = fleet.start("deploy")
+    until(lambda: fleet.each == ["v2", "v1", "v1"] and waits(process.pid), what="the check")  # type: ignore[attr-defined]
+    os.kill(process.pid, signal.SIGINT)  # type: ignore[attr-defined]
+    _, said = process.communicate(timeout=60)  # type: ignore[attr-defined]
+    assert (process.returncode, fleet.each) == (12, ["v1"] * 3), said  # type: ignore[attr-defined]
+    assert "interrupted while `until" in said
+
+
 @pytest.mark.parametrize("kind", ["all", "rolling"])
 @pytest.mark.parametrize("broken", NAMES)
 def test_whichever_host_fails_all_go_back(fleet: Fleet, kind: str, broken: str) -> None:
@@ -136,8 +163,7 @@ def test_what_was_proven_may_stay(fleet: Fleet) -> None:
     assert fleet.each == ["v2"] * 3
 
 
-@pytest.mark.parametrize("stage", ["check", "prepare"])
-def test_a_failure_before_the_switch_leaves_every_host_as_it_was(fleet: Fleet, stage: str) -> None:
+def test_a_failure_before_the_switch_leaves_every_host_as_it_was(fleet: Fleet) -> None:
     """11: also those on which all went well."""
     more = f'[prepare]\ncommands = ["{FAILS.format("two")}"]\n'
     strategy(fleet, "", more)
@@ -154,7 +180,7 @@ def test_a_client_killed_at_a_barrier_leaves_all_on_the_old_release(fleet: Fleet
     held = {
         "before the first switch": ("", f'[hooks.local]\nbefore_switch = ["{wait}"]\n', ["v1"] * 3),
         "between two switches": (f'kind = "rolling"\ncheck = "{wait}"', "", ["v2", "v1", "v1"]),
-        "before the confirm": (f'kind = "rolling"\nbatch = 2\ncheck = "{wait}"', "", ["v2", "v2", "v1"]),
+        "before the confirm": (f'check = "{wait}"', "", ["v2"] * 3),
     }
     text, more, seen = held[barrier]
     strategy(fleet, text, more)

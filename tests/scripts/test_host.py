@@ -8,6 +8,7 @@ from pathlib import Path
 
 from releases import steps
 from releases.facts import Facts
+from releases.history import line
 from releases.setup import setup
 from tests.app import until
 from tests.hosts import config
@@ -53,6 +54,20 @@ def test_a_survey_tells_all_that_a_plan_is_decided_from(here: Here) -> None:
     assert {"tar", "gzip", "sha256sum"} <= facts.tools
     assert facts.free_bytes > 0
     assert (abs(facts.clock_skew_s) < 30, facts.locked, facts.uid) == (True, False, os.getuid())
+
+
+def test_a_survey_never_forgets_what_was_deployed_and_what_became_of_the_schema(here: Here) -> None:
+    """P8: a rollback is judged by the order of all deploys, however many there were since."""
+    began = {"event": "deploy", "deploy": 1, "release": A.name}
+    ran = {"event": "migrated", "deploy": 1, "release": A.name, "phase": "contract", "names": ["drop"]}
+    later = [
+        {"event": name, "deploy": n, "release": B.name} for n in range(2, 500) for name in ("deploy", "live", "failed")
+    ]
+    (here.private / "journal.jsonl").write_text("".join(f"{line(e)}\n" for e in (began, ran, *later)))
+    history = survey(here).history
+    assert history.first_deploy(A) == began
+    assert history.beyond(B) == ""
+    assert history.beyond(C) == "drop"
 
 
 def test_a_current_that_is_no_link_to_a_release_is_told(here: Here) -> None:

@@ -76,6 +76,16 @@ def test_a_torn_last_line_of_the_journal_is_closed_before_the_next(here: Here, t
     assert (events[-1]["deploy"], len(events[-1]["at"])) == (8, 20)
 
 
+def test_what_other_hosts_tell_goes_behind_a_torn_line(here: Here) -> None:
+    """Or both would be lost."""
+    journal = here.private / "journal.jsonl"
+    journal.write_text('{"event":"live","depl')
+    told = '{"event":"migrated","deploy":1}'
+    ran = here.run(steps.begin(here.layout, '{"event":"deploy"', (told,)))
+    assert ran.code == 0, ran.err
+    assert told in journal.read_text().splitlines()
+
+
 def test_every_event_is_seen_to_the_disk(here: Here) -> None:
     """Of this file where sync can do that, else of all."""
     box, log = here.base / "synced", here.base / "synced.log"
