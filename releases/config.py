@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from .document import Document, overlaid, read
 from .errors import ConfigError
+from .hostlist import Ask, asked, listed, nobody
 from .mistakes import explained
 from .servers import Command, Gunicorn, Health, Process, Systemd
 from .settings import Build, Config, Hooks, Keep, LocalHooks, Migrations, Prepare, Shared, Strategy
-from .targets import Target, chosen, repeated, split
+from .targets import Groups, Target, chosen, repeated, split
 from .wording import Loc, mistake, quoted, shown
 
 __all__ = [
@@ -41,7 +42,7 @@ GROUP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
 ADDRESS_EXPECTED = '"[user@]host[:port]", like "deploy@web1.example.com:2222", IPv6 in brackets'
 
 
-def load(path: Path, *, host: str = "", without: str = "") -> tuple[Target, ...]:
+def load(path: Path, *, host: str = "", without: str = "", ask: Ask = nobody) -> tuple[Target, ...]:
     """Return the targets that *host* names, in its order, each with the config that holds for it.
 
     What *without* names is left out.
@@ -49,8 +50,17 @@ def load(path: Path, *, host: str = "", without: str = "") -> tuple[Target, ...]
     *host* has names of ``[hosts.NAME]`` or addresses that occur in one, separated by commas; "" means the
     only table.
 
+    Raises as `tables` does, and `UsageError` for a *host* that is missing, unknown, ambiguous or named twice, and when
+    *without* leaves none.
+    """
+    return chosen(tables(path, host=host, ask=ask), host, without)
+
+
+def tables(path: Path, *, host: str, ask: Ask) -> Groups:
+    """Return the targets of every table; of those with `from`, only where *host* needs them: *ask* runs the command.
+
     Raises `ConfigError` with every mistake of the file, whichever hosts are named; `UsageError` when there is
-    no file, for a *host* that is missing, unknown, ambiguous or named twice, and when *without* leaves none.
+    no file; `Refused` for a command that does not print hosts.
     """
     document = read(path)
     groups = {name: Group(name, document) for name in _tables(document)}
@@ -59,7 +69,9 @@ def load(path: Path, *, host: str = "", without: str = "") -> tuple[Target, ...]
         mistakes += _wrong(_around(document), document.place)
     if mistakes:
         raise ConfigError(str(path), tuple(dict.fromkeys(mistakes)))
-    return chosen({name: group.targets() for name, group in groups.items()}, host, without)
+    written = {name: group.targets() for name, group in groups.items()}
+    needed = asked((name for name, group in groups.items() if group.command), written, host)
+    return {name: groups[name].targets(ask) if name in needed else there for name, there in written.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +98,14 @@ class Group:
     @property
     def addresses(self) -> list[Any]:
         """What `ssh` lists; one string is a list of one."""
-        ssh = self.table.get("ssh")
+        ssh = self.table.get("ssh", [])
         return ssh if isinstance(ssh, list) else [ssh]
+
+    @property
+    def command(self) -> str:
+        """What prints its hosts, where `from` says so."""
+        command: str = self.table.get("from", "")
+        return command
 
     def place(self, loc: Loc) -> str:
         """Write where *loc* was decided: in this table, or in the file around it."""
@@ -101,26 +119,33 @@ class Group:
         own: Loc = ("hosts", self.name)
         if not GROUP_NAME.fullmatch(self.name):
             yield mistake(self.document.place(own), "a name of letters, digits, - and _", shown(self.name))
-        if "from" in self.table:
-            yield f"{self.document.place((*own, 'from'))}: not built yet: only ssh = […]"
-        yield from self._address_mistakes()
+        yield from self._from_mistakes() if "from" in self.table else self._address_mistakes()
         yield from _wrong(self.settings, self.place)
+
+    def _from_mistakes(self) -> Iterator[str]:
+        place, command = self.document.place(("hosts", self.name, "from")), self.table["from"]
+        if not isinstance(command, str) or not command.strip() or "\0" in command:
+            yield mistake(place, "a command that prints one address per line", shown(command))
+        if "ssh" in self.table:
+            yield mistake(place, "either ssh or from", "both")
 
     def _address_mistakes(self) -> Iterator[str]:
         place = self.document.place(("hosts", self.name, "ssh"))
         if not self.table.get("ssh"):
-            if "from" not in self.table:
-                yield mistake(place, 'addresses, like ["deploy@web1.example.com"]', "none")
+            yield mistake(place, 'addresses, like ["deploy@web1.example.com"]', "none")
             return
         wrong = [address for address in self.addresses if not _is_address(address)]
         yield from (mistake(place, ADDRESS_EXPECTED, shown(address)) for address in wrong)
         for name in () if wrong else repeated(self.addresses):
             yield mistake(place, "each host once", f"{shown(name)} again")
 
-    def targets(self) -> tuple[Target, ...]:
-        """Return its hosts; call it when there are no mistakes."""
-        config = Config.model_validate(self.settings)
-        return tuple(Target.at(address, group=self.name, config=config) for address in self.addresses)
+    def targets(self, ask: Ask | None = None) -> tuple[Target, ...]:
+        """Return its hosts, those that its command prints with *ask*; call it when there are no mistakes."""
+        config, found = Config.model_validate(self.settings), self.addresses
+        if self.command and ask is not None:
+            place = self.document.place(("hosts", self.name, "from"))
+            found = list(listed(ask(place, self.command), place=place, command=self.command))
+        return tuple(Target.at(address, group=self.name, config=config) for address in found)
 
 
 def schema() -> dict[str, Any]:
@@ -132,7 +157,8 @@ def schema() -> dict[str, Any]:
     config = Config.model_json_schema()
     sections, keys = config.pop("$defs"), config["properties"]
     ssh = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    group = {"type": "object", "additionalProperties": False, "properties": {"ssh": ssh, **keys}}
+    named = {"ssh": ssh, "from": {"type": "string"}}
+    group = {"type": "object", "additionalProperties": False, "properties": {**named, **keys}}
     beside = {"extends": {"type": "string"}, "hosts": {"type": "object", "additionalProperties": group}}
     whole = {**config, "title": "deploy.toml", "properties": {**beside, **keys}, "$defs": sections}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_duties(whole)}

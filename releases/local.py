@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from .errors import CommandFailed
+from .errors import CommandFailed, Refused
 
 GRACE_S = 2.0
 POLL_S = 0.05
+MOST_BYTES = 1 << 20  # what may be printed that is kept
 
 Say = Callable[[str], None]
 
@@ -54,6 +55,37 @@ def run(
     if code := process.returncode:
         why = f"exit {code}" if code > 0 else f"signal {-code}"
         raise CommandFailed(f"{what}: `{_shown(command)}` failed: {why}", said=last)
+
+
+def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
+    """Run *command* in *here* and return what it printed on stdout; its stderr is for people, as it comes.
+
+    Raises `Refused`, which begins with *what*, when it fails, is not done after *limit_s*, or prints more than 1 MiB;
+    then all of its process group is ended.
+    """
+    said = bytearray()
+    with subprocess.Popen(
+        command, shell=True, cwd=here, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            for chunk in _output_of(process, time.monotonic() + limit_s):
+                said += chunk
+                if len(said) > MOST_BYTES:
+                    _end(process)
+                    raise _refused(what, command, f"printed more than {MOST_BYTES >> 20} MiB")
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise _refused(what, command, f"was not done after {limit_s:g} s") from None
+        except KeyboardInterrupt:
+            _end(process)
+            raise
+    if process.returncode:
+        raise _refused(what, command, f"failed: exit {process.returncode}")
+    return said.decode("utf-8", "replace")
+
+
+def _refused(what: str, command: str, why: str) -> Refused:
+    return Refused(f"{what}: `{command}` {why}", hint="run it by hand, in the directory of deploy.toml")
 
 
 def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:

@@ -12,10 +12,12 @@ from invoke.exceptions import Exit
 from . import deploy, prune, rollback
 from .build import build
 from .carry import Carriage
-from .config import Target, load
+from .config import Target, tables
 from .errors import Refused, UsageError
 from .fleet import Fleet
+from .hostlist import LIMIT_S
 from .layout import Release
+from .local import printed
 from .outcome import Outcome
 from .plan import Plan
 from .processes.kinds import kinds
@@ -24,6 +26,7 @@ from .shipping import Shipping
 from .strategies import check_fits
 from .surveyed import Surveyed
 from .switching import Author
+from .targets import chosen
 
 
 class Operations:
@@ -47,9 +50,14 @@ class Operations:
     def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
         """Read deploy.toml in *project*; *wait* is like ``10m``, *without* names hosts to leave out."""
         file = project / "deploy.toml"
-        targets = load(file, host=host, without=without)
-        named = tuple(target.name for target in load(file, host=host)) if without else ()
-        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait), everybody=named)
+
+        def ask(place: str, command: str) -> str:
+            return printed(command, what=place, here=project, limit_s=LIMIT_S)
+
+        groups = tables(file, host=host, ask=ask)
+        everybody = tuple(target.name for target in chosen(groups, host))
+        report = Report(as_json=as_json)
+        return cls(project, chosen(groups, host, without), report, wait_s=seconds(wait), everybody=everybody)
 
     def __enter__(self) -> "Operations":
         return self

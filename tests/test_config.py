@@ -254,7 +254,6 @@ def test_a_misspelt_key_or_choice_gets_the_nearest_right_spelling(written, text,
             f'[migrations]\nkind = "{kind}"\npending = "x"\nexpand = "x"\n'
             for kind in ("django", "alembic", "sql")
         ),
-        '[hosts.cloud]\nfrom = "command"\n',
     ],
 )  # fmt: skip
 def test_what_is_planned_is_refused_by_name(written, text):
@@ -666,7 +665,7 @@ def test_the_schema_knows_every_key_and_demands_none():
     published = schema()
     assert json.loads(json.dumps(published)) == published
     assert {"app", "root", "hosts", "extends", "processes"} <= published["properties"].keys()
-    assert "ssh" in published["properties"]["hosts"]["additionalProperties"]["properties"]
+    assert {"ssh", "from"} <= published["properties"]["hosts"]["additionalProperties"]["properties"].keys()
     assert '"required"' not in json.dumps(published)
     assert '"oneOf"' not in json.dumps(published)
 
@@ -691,7 +690,7 @@ def test_reading_a_config_imports_nothing_that_talks_to_hosts():
         "app", "root", "build", "build.source", "build.timeout_s", "build.odd", "shared.dirs", "odd",
         "migrations", "migrations.kind", "processes", "processes.w", "processes.w.kind", "health",
         "health.url", "hooks.local", "strategy.kind", "keep.releases", "hosts", "hosts.prod",
-        "hosts.prod.ssh", "hosts.prod.health", "extends",
+        "hosts.prod.ssh", "hosts.prod.from", "hosts.prod.health", "extends",
     ],
 )  # fmt: skip
 def test_no_type_at_any_place_is_worse_than_a_mistake(written, key, value):

@@ -256,3 +256,15 @@ def test_a_command_that_was_interrupted_does_not_say_that_nothing_was_changed(ap
     *_, error, outcome = (json.loads(line) for line in out.splitlines())
     assert (error["message"], "`inv status`" in error["hint"]) == ("interrupted", True)
     assert (process.returncode, outcome["event"], outcome["exit"]) == (11, "outcome", 11)
+
+
+def test_hosts_come_from_a_command(app: App) -> None:
+    """Of the project, on the controller; when it fails, nothing was begun."""
+    file = app.folder / "deploy.toml"
+    file.write_text(file.read_text().replace(f'ssh = ["{app.address}"]', "from = 'cat hosts'"))
+    hosts = app.folder / "hosts"
+    refused(app, "deploy", says=("hosts.prod.from (line 4): `cat hosts` failed: exit 1",), hint="by hand")
+    refused(app, "doctor", says=("hosts.prod.from",), hint="by hand")
+    hosts.write_text(f"# the only one\n{app.address}\n")
+    app.deploy("v1")
+    assert app.live == "v1"
