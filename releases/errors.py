@@ -114,9 +114,9 @@ class LockHeld(ReleaseError):
 
     exit_code = 75  # EX_TEMPFAIL: the same command may work later
 
-    def __init__(self, host: str, holder: str) -> None:
+    def __init__(self, host: str, holder: str, mark: str = "") -> None:
         super().__init__(
             f"{host} is locked by {holder}",
             hint="wait for it with `--wait 10m`, or end it with `inv unlock` if it hangs",
         )
-        self.host, self.holder = host, holder
+        self.host, self.holder, self.mark = host, holder, mark

@@ -83,6 +83,11 @@ class Facts:
         )
 
     @property
+    def identity(self) -> str:
+        """The same for the same root of the same machine, whatever it is called; empty without a root."""
+        return self.answer.one("identity")
+
+    @property
     def newest(self) -> Release | None:
         """The complete release that the next one is likest to: the live one, else the one proven last, else any."""
         if self.live in self.complete:

@@ -27,6 +27,7 @@ from .scripts import render
 from .session import Session
 from .surveyed import Surveyed
 from .switching import Author
+from .together import check_apart, twice
 from .units import Account, digests
 
 AT_ONCE = 32
@@ -39,6 +40,7 @@ class Fleet:
     def __init__(self, targets: tuple[Target, ...], report: Report, author: Author) -> None:
         self.targets = {target.name: target for target in targets}
         self.report, self.author = report, author
+        self.mark = os.urandom(8).hex()  # tells our own locks from those of others
         self.sessions: dict[str, Session] = {}
         self.hosts: tuple[Surveyed, ...] = ()
 
@@ -65,6 +67,7 @@ class Fleet:
             for name in sorted(connections):
                 self._lock(name, connections[name], locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
+            check_apart(found)
             self.hosts = tuple(host.knowing(found) for host in found)
         except BaseException:
             self.close()
@@ -138,13 +141,21 @@ class Fleet:
                 )
                 break
             except LockHeld as busy:
+                mine, _, other = busy.mark.partition(" ")
+                if mine == self.mark:
+                    raise twice(other, name) from None
                 if time.monotonic() >= end:
                     raise
                 if busy.holder != told:
                     self.report.say(f"waiting: locked by {busy.holder}", name)
                     told = busy.holder
         if locked:
-            holder = {"who": self.author.who, "place": self.author.place, "since": _now()}
+            holder = {
+                "who": self.author.who,
+                "place": self.author.place,
+                "since": _now(),
+                "mark": f"{self.mark} {name}",
+            }
             holder |= {"ci": self.author.ci} if self.author.ci else {}
             answer = self.run(name, steps.settle(layout, prefix(holder)))
             for line in answer.all("reverted"):

@@ -144,7 +144,8 @@ class Session:
         kind, _, rest = line.partition(" ")
         if kind == "BUSY":
             info, end = json.JSONDecoder().raw_decode(rest) if rest.startswith("{") else ({}, 0)
-            raise LockHeld(self.host, str(Holder.parse(json.dumps(info), rest[end:].strip())))
+            holder = Holder.parse(json.dumps(info), rest[end:].strip())
+            raise LockHeld(self.host, str(holder), mark=str(info.get("mark", "")))
         if kind == "FAIL":
             code, _, why = rest.partition(" ")
             user, root = self.connection.user, lock.rpartition("/.switchover/")[0]

@@ -148,3 +148,15 @@ def test_a_damaged_journal_costs_no_release_and_no_rollback_after_it(app: App, d
     assert before < set(app.releases)
     assert app.run("rollback").code == 0
     assert app.live == "v3"
+
+
+def test_one_root_under_two_names_is_refused(app: App) -> None:
+    """Whether a lock is needed or not: neither waits for itself."""
+    alias = app.root.with_name("alias")
+    alias.symlink_to(app.root)
+    file = app.folder / "deploy.toml"
+    file.write_text(f'{file.read_text()}[hosts.other]\nssh = ["{app.address}"]\nroot = "{alias}"\n')
+    app.write("v1")
+    for words in (("deploy", "--wait", "60s"), ("status",)):
+        says = (f":{app.root}", f":{alias}", " are one root on one machine")
+        refused(app, *words, "--host", "prod,other", says=says, hint="once")

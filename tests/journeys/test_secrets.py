@@ -141,4 +141,4 @@ def test_the_holder_of_a_lock_is_told_without_secrets(secret: App) -> None:
     secret.write("v1")
     assert secret.run("deploy", environment={"CI_JOB_URL": "https://ci/1", "CI_JOB_TOKEN": HERE}).code == 0
     info = json.loads((secret.root / ".switchover" / "lock.info").read_text())
-    assert set(info) <= {"who", "place", "since", "ci", "pid"}
+    assert set(info) <= {"who", "place", "since", "ci", "mark", "pid"}

@@ -53,6 +53,7 @@ def test_a_survey_tells_all_that_a_plan_is_decided_from(here: Here) -> None:
     assert (facts.armed, facts.pins, facts.missing) == (("3",), frozenset({A}), ("etc/key",))
     assert {"tar", "gzip", "sha256sum"} <= facts.tools
     assert facts.free_bytes > 0
+    assert str(here.root.stat().st_ino) in facts.identity
     assert (abs(facts.clock_skew_s) < 30, facts.locked, facts.uid) == (True, False, os.getuid())
 
 
