@@ -26,6 +26,7 @@ from .switching import (
     switched_to,
     unsettled,
 )
+from .together import foreign
 
 BLOCK = 4096
 HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of a release
@@ -40,6 +41,7 @@ class Shipment:
     revision: str = ""
     subject: str = ""
     bases: Mapping[str, Manifest] = field(default_factory=dict)
+    compiled: Mapping[str, str] = field(default_factory=dict)  # machine → a path that was compiled for it
 
     def difference(self, host: Surveyed) -> Difference:
         """What *host* needs."""
@@ -200,4 +202,5 @@ def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
     unshipped = [
         f"prepare.environment: {path} is not shipped, so it never changes" for path in named if path not in shipped
     ]
-    return tuple(filter(None, (what, *skewed, *unsettled(hosts), *replaced, *unshipped)))
+    alien = foreign(hosts, shipment.compiled)
+    return tuple(filter(None, (what, *skewed, *unsettled(hosts), *replaced, *unshipped, *alien)))

@@ -88,6 +88,11 @@ class Facts:
         return self.answer.one("identity")
 
     @property
+    def machine(self) -> str:
+        """Its architecture, as ``uname -m`` says it."""
+        return self.answer.one("machine")
+
+    @property
     def newest(self) -> Release | None:
         """The complete release that the next one is likest to: the live one, else the one proven last, else any."""
         if self.live in self.complete:

@@ -11,6 +11,7 @@ from .build import Build
 from .deploy import Shipment
 from .fleet import Fleet, remember
 from .layout import Release
+from .machines import compiled
 from .manifest import Manifest, difference
 from .payload import stream
 from .plan import Step
@@ -36,7 +37,8 @@ class Shipping:
             for host in hosts
             if host.facts.newest and (manifest := fleet.manifest(host, host.facts.newest))
         }
-        return cls(fleet, build, Shipment(release, build.manifest, build.revision, build.subject, bases))
+        shipment = Shipment(release, build.manifest, build.revision, build.subject, bases, compiled(build))
+        return cls(fleet, build, shipment)
 
     def send(self, name: str, step: Step, staged: Answer) -> None:
         """Stream to one host what it lacks; all of it, when its newest release is not what it was."""

@@ -1,6 +1,6 @@
 """What is wrong with hosts only when they are looked at together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .errors import Refused
 from .surveyed import Surveyed
@@ -17,3 +17,16 @@ def check_apart(hosts: Iterable[Surveyed]) -> None:
 def twice(one: str, other: str) -> Refused:
     """That two names are of one root on one machine."""
     return Refused(f"{one} and {other} are one root on one machine", hint="name it once, in deploy.toml or with --host")
+
+
+def foreign(hosts: Iterable[Surveyed], compiled: Mapping[str, str]) -> tuple[str, ...]:
+    """A note for each of *hosts* for whose machine nothing was *compiled*, though for others it was: machine → a path.
+
+    A build with programs for several machines, its own among them, is taken for one that chooses.
+    """
+    paths = "; ".join(f"{path} for {machine}" for machine, path in compiled.items())
+    return tuple(
+        f"{host.name} is {host.facts.machine}, but the build has programs for other machines: {paths}"
+        for host in hosts
+        if compiled and host.facts.machine and host.facts.machine not in compiled
+    )

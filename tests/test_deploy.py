@@ -129,6 +129,12 @@ def test_a_release_that_no_host_has_is_refused() -> None:
         redeploy((host(A, complete=[A]),), B, ANA)
 
 
+def test_a_plan_warns_of_programs_that_were_compiled_for_another_machine() -> None:
+    """Only a rehearsal would tell, if there is one."""
+    notes = deploy((host(machine="aarch64"),), Shipment(B, manifest("a"), compiled={"x86_64": "a"}), ANA).notes
+    assert notes == ("web1 is aarch64, but the build has programs for other machines: a for x86_64",)
+
+
 def test_an_environment_file_that_is_not_shipped_is_told() -> None:
     """Mistyped, it would let a reload keep old dependencies, and nobody would know."""
     settings = config(prepare={"commands": ["make"], "environment": ["a", "requirement.txt"]})

@@ -3,7 +3,7 @@
 import pytest
 
 from releases.errors import Refused
-from releases.together import check_apart
+from releases.together import check_apart, foreign
 from tests.hosts import host
 
 
@@ -19,3 +19,16 @@ def test_several_roots_of_one_machine_are_fine() -> None:
     """And so are hosts that do not say who they are, since they have no root yet."""
     check_apart([host(name="a", identity="m 1:2"), host(name="b", identity="m 1:3")])
     check_apart([host(name="a"), host(name="b")])
+
+
+@pytest.mark.parametrize(
+    ("compiled", "notes"),
+    [
+        ({}, ()),
+        ({"x86_64": "bin/a"}, ("b is aarch64, but the build has programs for other machines: bin/a for x86_64",)),
+        ({"x86_64": "bin/a", "aarch64": "bin/b"}, ()),
+    ],
+)
+def test_what_was_compiled_for_another_machine_is_told(compiled: dict[str, str], notes: tuple[str, ...]) -> None:
+    """A build without programs, or with those of every machine, goes anywhere."""
+    assert foreign((host(name="a", machine="x86_64"), host(name="b", machine="aarch64")), compiled) == notes
