@@ -41,7 +41,7 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
     from . import tables
 
     with fleet(host, json=json) as hosts:
-        rows = [tables.status(found) for found in hosts.survey()]
+        rows = tables.statuses(hosts.survey())
         hosts.report.answer(tables.text(rows, empty=""), hosts=rows)
         if len({row["live"] for row in rows}) > 1:
             raise Exit(code=13)

@@ -56,6 +56,10 @@ class History:
         """The event with which *release* was first deployed: who, when, revision."""
         return next((e for e in self._of("deploy") if e.get("release") == release.name), {})
 
+    def begun(self, number: int) -> Event:
+        """The event with which deploy *number* was begun; empty when it was not begun here."""
+        return next((e for e in self._of("deploy") if _number(e) == number), {})
+
     def live_since(self, release: Release) -> Event:
         """The event of the latest switch to *release*."""
         return next((e for e in reversed(self._of("live")) if e.get("release") == release.name), {})

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from invoke.exceptions import Exit
@@ -26,7 +27,7 @@ from .shipping import Shipping
 from .strategies import check_fits
 from .surveyed import Surveyed
 from .switching import Author
-from .targets import chosen
+from .targets import chosen, left_out
 
 
 class Operations:
@@ -39,11 +40,11 @@ class Operations:
         report: Report,
         *,
         wait_s: float = 0.0,
-        everybody: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
     ) -> None:
         self.project, self.targets, self.report, self.wait_s = project, targets, report, wait_s
-        self.everybody = everybody or tuple(target.name for target in targets)
-        self.fleet = Fleet(targets, report, author(os.environ))
+        self.fleet = Fleet(targets, report, replace(author(os.environ), without=without))
+        self.everybody = (*self.fleet.targets, *without)
         self.shipping: Shipping | None = None
 
     @classmethod
@@ -55,9 +56,8 @@ class Operations:
             return printed(command, what=place, here=project, limit_s=LIMIT_S)
 
         groups = tables(file, host=host, ask=ask)
-        everybody = tuple(target.name for target in chosen(groups, host))
-        report = Report(as_json=as_json)
-        return cls(project, chosen(groups, host, without), report, wait_s=seconds(wait), everybody=everybody)
+        targets, gone = chosen(groups, host, without), left_out(groups, host, without)
+        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait), without=gone)
 
     def __enter__(self) -> "Operations":
         return self

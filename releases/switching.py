@@ -24,16 +24,18 @@ class Fleetwide(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who deploys, and from where; *ci* is the link to the job, if it is one."""
+    """Who deploys, and from where; *ci* is the link to the job, if it is one; *without*: the hosts they left out."""
 
     who: str
     place: str
     ci: str = ""
+    without: tuple[str, ...] = ()
 
     @property
-    def event(self) -> Mapping[str, str]:
+    def event(self) -> Mapping[str, object]:
         """As the journal has it."""
-        return {"by": self.who, "place": self.place} | ({"ci": self.ci} if self.ci else {})
+        more = {"ci": self.ci, "without": list(self.without)}
+        return {"by": self.who, "place": self.place} | {key: value for key, value in more.items() if value}
 
 
 def number(hosts: tuple[Surveyed, ...]) -> int:

@@ -7,6 +7,7 @@ from .history import Event
 from .holder import Holder
 from .layout import Release
 from .surveyed import Surveyed
+from .together import behind
 
 Row = Mapping[str, str]
 
@@ -73,11 +74,18 @@ def _release(host: Surveyed, running: Running) -> Release | None:
     return running.release or (next(iter(running.uses)) if len(running.uses) == 1 else None)
 
 
-def status(host: Surveyed) -> Row:
-    """One line for one host."""
+def statuses(hosts: tuple[Surveyed, ...]) -> tuple[Row, ...]:
+    """One line for each host, with what shows only beside the others."""
+    late = behind(hosts)
+    return tuple(status(host, late.get(host.name, "")) for host in hosts)
+
+
+def status(host: Surveyed, note: str = "") -> Row:
+    """One line for one host; *note* is what others tell of it."""
     facts = host.facts
     unfinished, outcome = facts.history.unfinished, facts.history.outcome
     notes = [
+        note,
         host.root_problem() and str(host.root_problem()),
         f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
         _unfinished(host),

@@ -97,12 +97,17 @@ def chosen(groups: Groups, host: str, without: str = "") -> tuple[Target, ...]:
 
     Raises `UsageError` for a name that is unknown or ambiguous, when a host is named twice, and when none is left.
     """
-    named, left_out = _named(groups, host), _named(groups, without) if without.strip() else ()
-    gone = {(target.group, target.address) for target in left_out}
-    left = tuple(target for target in named if (target.group, target.address) not in gone)
+    named, gone = _named(groups, host), left_out(groups, host, without)
+    left = tuple(target for target in named if target.name not in gone)
     if not left:
         raise UsageError("--without leaves no host", hint=f"hosts: {', '.join(target.name for target in named)}")
     return left
+
+
+def left_out(groups: Groups, host: str, without: str) -> tuple[str, ...]:
+    """Return the names of those that *host* names and *without* leaves out."""
+    gone = {(target.group, target.address) for target in _named(groups, without)} if without.strip() else set()
+    return tuple(target.name for target in _named(groups, host) if (target.group, target.address) in gone)
 
 
 def _named(groups: Groups, host: str) -> tuple[Target, ...]:

@@ -30,3 +30,19 @@ def foreign(hosts: Iterable[Surveyed], compiled: Mapping[str, str]) -> tuple[str
         for host in hosts
         if compiled and host.facts.machine and host.facts.machine not in compiled
     )
+
+
+def behind(hosts: tuple[Surveyed, ...]) -> Mapping[str, str]:
+    """For each host that has not what was switched to last: how it came so, and what brings it there."""
+    switched = [(host.facts.history.live_since(live), host) for host in hosts if (live := host.facts.live)]
+    last = max((event.get("deploy", 0) for event, _ in switched), default=0)
+    newest = next((host for event, host in switched if last and event.get("deploy") == last), None)
+    if not newest or not newest.facts.live:
+        return {}
+    left_out = newest.facts.history.begun(last).get("without", ())
+    what = f"deploy {last} made {newest.facts.live} live on {newest.name}"
+    return {
+        host.name: f"{'left out: ' if host.name in left_out else 'behind: '}{what}"
+        for host in hosts
+        if host.facts.live != newest.facts.live
+    }

@@ -3,8 +3,8 @@
 import pytest
 
 from releases.errors import Refused
-from releases.together import check_apart, foreign
-from tests.hosts import host
+from releases.together import behind, check_apart, foreign
+from tests.hosts import A, B, host, live
 
 
 def test_one_root_of_one_machine_under_two_names_is_refused() -> None:
@@ -32,3 +32,20 @@ def test_several_roots_of_one_machine_are_fine() -> None:
 def test_what_was_compiled_for_another_machine_is_told(compiled: dict[str, str], notes: tuple[str, ...]) -> None:
     """A build without programs, or with those of every machine, goes anywhere."""
     assert foreign((host(name="a", machine="x86_64"), host(name="b", machine="aarch64")), compiled) == notes
+
+
+def test_a_host_without_what_was_switched_to_last_is_behind() -> None:
+    """Whichever of them is asked first, and whatever a clock says."""
+    ahead = host(B, name="a", journal=[live(1, A), live(2, B)])
+    late, new = host(A, name="b", journal=[live(1, A)]), host(name="c")
+    told = f"behind: deploy 2 made {B} live on a"
+    assert behind((late, ahead, new)) == {"b": told, "c": told}
+    assert behind((ahead, ahead)) == behind((new,)) == {}
+
+
+def test_a_host_that_was_left_out_is_told_apart() -> None:
+    """From one on which the deploy failed."""
+    lines = live(2, B).replace('"verb"', '"without":["b"],"verb"')
+    hosts = [host(B, name="a", journal=[lines]), *(host(A, name=name, journal=[live(1, A)]) for name in "bc")]
+    what = f"deploy 2 made {B} live on a"
+    assert behind(tuple(hosts)) == {"b": f"left out: {what}", "c": f"behind: {what}"}
