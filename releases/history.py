@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .hearsay import ELSEWHERE, known
 from .layout import Release
 
 Event = Mapping[str, Any]
@@ -44,17 +45,17 @@ class History:
 
     @property
     def bad(self) -> frozenset[Release]:
-        """What a rollback left, unless it was deployed again and proven since."""
+        """What a rollback left, here or on another host, unless it was deployed again and proven since."""
         marked: set[Release] = set()
-        for event in self._of("live"):
-            now, left = (Release.parse(str(event.get(key, ""))) for key in ("release", "previous"))
+        for event in sorted(known(self), key=_number):
+            now, left = (Release.parse(str(event.get(key, ""))) for key in ("made_live", "left"))
             marked -= {now} if now else set()
-            marked |= {left} if left and event.get("verb") == "rollback" else set()
+            marked |= {left} if left else set()
         return frozenset(marked)
 
     def first_deploy(self, release: Release) -> Event:
-        """The event with which *release* was first deployed: who, when, revision."""
-        return next((e for e in self._of("deploy") if e.get("release") == release.name), {})
+        """The event with which *release* was first deployed, here or elsewhere: who, when, revision."""
+        return next((e for e in self._begun() if release.name in (e.get("release"), e.get("made_live"))), {})
 
     def begun(self, number: int) -> Event:
         """The event with which deploy *number* was begun; empty when it was not begun here."""
@@ -109,7 +110,7 @@ class History:
 
         A release knows what was run by itself or an older one, and what it listed as pending when it was deployed.
         """
-        first = {str(e.get("release")): _number(e) for e in reversed(self._of("deploy"))}
+        first = {str(e.get("release", e.get("made_live"))): _number(e) for e in reversed(self._begun())}
         listed = (e for e in self._of("migrated", "pending") if e.get("release") == target.name)
         known = {str(left).removeprefix("contract ") for event in listed for left in event.get("left", ())}
         for event in self.migrated:
@@ -119,6 +120,10 @@ class History:
             if event.get("phase") == "contract" and newer and unknown:
                 return unknown[0]
         return ""
+
+    def _begun(self) -> tuple[Event, ...]:
+        """Every deploy, in their order, this host's own and those it was told of."""
+        return tuple(sorted(self._of("deploy", ELSEWHERE), key=_number))
 
     def _of(self, *names: str) -> tuple[Event, ...]:
         return tuple(event for event in self.events if event["event"] in names)

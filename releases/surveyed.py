@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from . import hearsay
 from .config import Config
 from .errors import Refused
 from .facts import Facts
@@ -27,10 +28,15 @@ class Surveyed:
     untold: tuple[Event, ...] = ()
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
-        """The same with what *others* know of the database that they share; its next deploy writes that down."""
-        untold = self.facts.history.untold(other.facts.history for other in others if other.shares_with(self))
-        history = History((*self.facts.history.events, *untold))
-        return replace(self, facts=replace(self.facts, history=history), untold=untold)
+        """The same with what *others* know of the fleet, and of the database that they share; its next deploy
+        writes that down.
+        """
+        own, others = self.facts.history, [other for other in others if other.config.app == self.config.app]
+        database = own.untold(other.facts.history for other in others if other.shares_with(self))
+        fleet = hearsay.untold(own, (other.facts.history for other in others))
+        history = History((*own.events, *database, *fleet))
+        told = (*database, *hearsay.latest(fleet))
+        return replace(self, facts=replace(self.facts, history=history), untold=told)
 
     def shares_with(self, other: "Surveyed") -> bool:
         """Do both have the same database behind them, of which one of them runs the migrations?"""
