@@ -76,7 +76,9 @@ class Aftermath:
         report.began_step(name, step)
         try:
             self.fleet.run(name, step)  # its beginning is not journaled: a full disk must not stop it
+            report.ended_step(name, step)
         except ReleaseError as error:
+            report.failed_step(name, step, str(error))
             report.say(str(error))
 
     def _looked(self) -> dict[str, Surveyed | None]:

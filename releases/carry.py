@@ -50,7 +50,9 @@ class Carriage:
             outcome = self._carried()
         except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
             outcome = self._given_up()
-        return replace(outcome, release=str(self.plan.release or ""), seconds=time.monotonic() - began)
+        hosts = outcome.hosts or (self._all_live() if outcome.name in ("live", "already_live") else {})
+        release = str(self.plan.release or "")
+        return replace(outcome, release=release, seconds=time.monotonic() - began, hosts=hosts)
 
     def _carried(self) -> Outcome:
         for phase in (Phase.STAGE, Phase.EXPAND, Phase.REHEARSE):
@@ -161,15 +163,21 @@ class Carriage:
     def _step(self, name: str, step: Step) -> None:
         report = self.fleet.report
         report.began_step(name, step)
-        if step.streams:
-            self.send(name, step, self.answers.get((name, "stage"), Answer()))
-            report.ended_step(name, step)
-            return
-        verdict = self._judged(name, self._filled(name, step))
+        try:
+            verdict = self._done(name, step)
+        except ReleaseError as error:
+            report.failed_step(name, step, str(error))
+            raise
         self.skips.setdefault(name, set()).update(verdict.skips)
         if step.name == "publish":
             self.published[name] = time.monotonic()
         report.ended_step(name, step, verdict.note)
+
+    def _done(self, name: str, step: Step) -> Verdict:
+        if not step.streams:
+            return self._judged(name, self._filled(name, step))
+        self.send(name, step, self.answers.get((name, "stage"), Answer()))
+        return Verdict()
 
     def _judged(self, name: str, step: Step) -> Verdict:
         """Ask until the judge is content; `StepFailed` when it never is."""
@@ -273,6 +281,10 @@ class Carriage:
 
     def _aftermath(self) -> Aftermath:
         return Aftermath(self.plan, self.fleet, self.failed)
+
+    def _all_live(self) -> dict[str, str]:
+        """What is true of each host once all was confirmed."""
+        return dict.fromkeys(self.plan.steps, f"live: {self.plan.release}")
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""

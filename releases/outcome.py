@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MANY = 10  # hosts; of more, those that are as most of them are share a line
+
 EXITS: Mapping[str, int] = {
     "live": 0,
     "already_live": 0,
@@ -31,3 +33,17 @@ class Outcome:
     def exit_code(self) -> int:
         """What the command exits with."""
         return EXITS[self.name]
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """A line for each host; of many hosts, what is true of most is said once, ahead of the others.
+
+        >>> Outcome("partial", hosts={"web1": "live: B", "web12": "live: A"}).table
+        ('web1   live: B', 'web12  live: A')
+        """
+        words = list(self.hosts.values())
+        usual = max(words, key=words.count) if len(words) > MANY else None
+        lines = [(f"{count} hosts", usual)] if usual is not None and (count := words.count(usual)) > 1 else []
+        lines += [(host, word) for host, word in self.hosts.items() if not lines or word != usual]
+        width = max((len(host) for host, _ in lines), default=0)
+        return tuple(f"{host:<{width}}  {word}" for host, word in lines)

@@ -1,16 +1,19 @@
-"""What the person sees: plain lines, progress bars on a terminal, or one JSON object per line."""
+"""What the person sees: plain lines, a live table on a terminal, or one JSON object per line."""
 
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import ReleaseError
 from .outcome import EXITS, Outcome
 from .plan import Plan, Step
+
+if TYPE_CHECKING:
+    from .live import Screen
 
 
 class Report:
@@ -19,8 +22,8 @@ class Report:
     def __init__(self, *, as_json: bool = False, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
         self.as_json, self.out, self.err = as_json, out or sys.stdout, err or sys.stderr
         self._writing = threading.Lock()
-        self._bar: _Bar | None = None
-        self._ended = False
+        self._screen: Screen | None = None
+        self._ended = self._asking = False
         self.began = time.monotonic()
 
     def event(self, name: str, host: str = "", **more: Any) -> None:
@@ -31,10 +34,12 @@ class Report:
 
     def say(self, line: str, host: str = "") -> None:
         """A line for people."""
-        if not self.as_json:
-            self._write(self.err, f"{host}: {line}" if host else line)
-        else:
+        if self.as_json:
             self.event("said", host, line=line)
+            return
+        if self._screen:
+            self._on_board("heard", host)
+        self._write(self.err, f"{host}: {line}" if host else line)
 
     def answer(self, text: str, **value: Any) -> None:
         """What was asked for: *text* for people, *value* for programs."""
@@ -63,23 +68,24 @@ class Report:
     def began_step(self, host: str, step: Step) -> None:
         """A step is on its way."""
         self.event("step", host, step=step.label, state="begin")
-        if not self.as_json:
+        if not self.as_json and not self._on_board("began", host, step.phase.name.lower(), step.label):
             self._write(self.err, f"{self._clock()} {host}  {step.label}" + (f"  {step.says}" if step.says else ""))
 
     def ended_step(self, host: str, step: Step, note: str = "") -> None:
         """It is done, and what it found."""
         self.event("step", host, step=step.label, state="end", note=note)
+        self._on_board("ended", host)
         if note and not self.as_json:
             self._write(self.err, f"{self._clock()} {host}  {step.label}  {note}")
 
+    def failed_step(self, host: str, step: Step, why: str) -> None:
+        """It could not be done; people hear why with the outcome, which names what went wrong first."""
+        self.event("step", host, step=step.label, state="failed", why=why)
+        self._on_board("failed", host)
+
     def sent(self, host: str, done: int, total: int) -> None:
         """So many bytes of so many have been handed to the line."""
-        if not self.as_json and self.err.isatty():
-            with self._writing:
-                self._bar = self._bar or _Bar(self.err)
-                self._bar.show(host, done, total)
-                if self._bar.is_full:
-                    self._leave_terminal()
+        self._on_board("sent", host, done, total)
 
     def error(self, error: ReleaseError) -> None:
         """One line and a hint; anything we did not raise on purpose is not caught, and shows its traceback."""
@@ -94,7 +100,8 @@ class Report:
         self._ended = True
         seconds = outcome.seconds or self._seconds()
         if self.as_json:
-            more: Mapping[str, Any] = {"why": outcome.why, "hosts": dict(outcome.hosts)} if outcome.why else {}
+            more: dict[str, Any] = {"hosts": dict(outcome.hosts)} if outcome.hosts or outcome.why else {}
+            more |= {"why": outcome.why} if outcome.why else {}
             self.event(
                 "outcome",
                 outcome=outcome.name,
@@ -106,8 +113,8 @@ class Report:
             return
         words = _WORDS[outcome.name].format(release=outcome.release)
         self._write(self.err, f"{words} after {seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))
-        for host, what in outcome.hosts.items():
-            self._write(self.err, f"  {host}  {what}")
+        for line in outcome.table if outcome.why or len(outcome.hosts) > 1 else ():
+            self._write(self.err, f"  {line}")
         if outcome.hint:
             self._write(self.err, f"  hint: {outcome.hint}")
 
@@ -115,27 +122,40 @@ class Report:
         """The last word of a command for programs, if it said none itself: what its exit code means."""
         if self.as_json and not self._ended:
             name = next((name for name, code in EXITS.items() if code == exit_code), "refused") if exit_code else "done"
-            self.event("outcome", outcome=name, exit=exit_code, release="", seconds=self._seconds())
+            self.event("outcome", outcome=name, exit=exit_code, release="", seconds=round(self._now(), 2))
             self._ended = True
 
     def release_terminal(self) -> None:
-        """Stop drawing; a terminal that is drawn on has no cursor."""
+        """Stop drawing until the next step begins, so that somebody else may write there."""
+        if self._screen:
+            with self._writing:
+                self._screen.stop()
+
+    def _on_board(self, what: str, host: str, *more: Any) -> bool:
+        """Tell the table what has happened, and draw it once a step begins; False where there is none."""
+        if self.as_json or not (self._screen or _may_be_drawn_on(self.err)):
+            return False
         with self._writing:
-            self._leave_terminal()
+            if not self._screen:
+                from .live import Screen
 
-    def _leave_terminal(self) -> None:
-        bar, self._bar = self._bar, None
-        if bar:
-            bar.stop()
+                self._screen = Screen(self.err, self.began)
+            self._screen.board = getattr(self._screen.board, what)(host, *more, self._now())
+            if what == "began" and not (self._ended or self._asking):
+                self._screen.show()
+        return True
 
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self.began, 2)
+    def _now(self) -> float:
+        return time.monotonic() - self.began
 
     def _clock(self) -> str:
-        return f"{time.monotonic() - self.began:6.1f}s"
+        return f"{self._now():6.1f}s"
 
     def _write(self, to: IO[str], text: str) -> None:
         with self._writing:
+            if to is self.err and self._screen and self._screen.shown:
+                self._screen.say(text.encode("utf-8", "backslashreplace").decode())
+                return
             to.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
             to.flush()
 
@@ -153,43 +173,6 @@ _WORDS = {
 }
 
 
-class _Bar:
-    """Bytes, rate and time left, by rich; one line for each host."""
-
-    def __init__(self, err: IO[str]) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        columns = (
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(*columns, console=Console(file=err), transient=True)
-        self.tasks: dict[str, object] = {}
-        self.progress.start()
-
-    def show(self, host: str, done: int, total: int) -> None:
-        """Draw how far *host* is."""
-        task = self.tasks.get(host)
-        if task is None:
-            task = self.tasks[host] = self.progress.add_task(host, total=total or 1)
-        self.progress.update(task, completed=done)  # type: ignore[arg-type]
-
-    @property
-    def is_full(self) -> bool:
-        """Whether every host that is shown has all."""
-        return all(task.finished for task in self.progress.tasks)
-
-    def stop(self) -> None:
-        """Leave the terminal as it was."""
-        self.progress.stop()
+def _may_be_drawn_on(to: IO[str]) -> bool:
+    """Is it a terminal with a cursor to move?"""
+    return to.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

@@ -50,6 +50,17 @@ class App:
         """The home directory of who deploys."""
         return self.folder.parent / "home"
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a command of it finds in its environment."""
+        return {
+            **os.environ,
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "PYTHONPATH": str(REPOSITORY),
+            **self.environment,
+        }
+
     def configure(self, more: str = "", *, build: str = 'source = "folder"', settle_s: float = 0.1) -> None:
         """Write deploy.toml: a site from the folder itself, and *more* tables."""
         (self.folder / "deploy.toml").write_text(
@@ -65,15 +76,7 @@ class App:
 
     def start(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start ``switchover WORDS``; it leads a process group of its own."""
-        environment = {
-            **os.environ,
-            "HOME": str(self.home),
-            "XDG_CACHE_HOME": str(self.home / ".cache"),
-            "PYTHONPATH": str(REPOSITORY),
-            **self.environment,
-            **(environment or {}),
-        }
-        return Command(words, cwd=self.folder, env=environment)
+        return Command(words, cwd=self.folder, env={**self.environ, **(environment or {})})
 
     def run(self, *words: str, limit_s: float = 120, environment: Mapping[str, str] | None = None) -> Result:
         """Run ``switchover WORDS`` to its end."""

@@ -24,4 +24,8 @@ def test_ctrl_c_waits_for_the_step_that_runs_before_anything_is_taken_back(app: 
                 process.send_signal(signal.SIGINT)
     assert (process.returncode, events[-1]["outcome"], app.live) == (12, "reverted", "v1")
     steps = [(event["step"], event["state"]) for event in events if event["event"] == "step"]
-    assert steps[steps.index(("settled", "begin")) + 1 :] == [("settled", "end"), ("takeback", "begin")]
+    assert steps[steps.index(("settled", "begin")) + 1 :] == [
+        ("settled", "end"),
+        ("takeback", "begin"),
+        ("takeback", "end"),
+    ]
