@@ -13,6 +13,7 @@ from .answer import Answer
 from .arming import armed
 from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
+from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
 from .layout import Release
 from .local import run
 from .outcome import Outcome
@@ -24,18 +25,21 @@ UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe"})
 Send = Callable[[str, Step, Answer], None]
 
 
-class Interrupted(ReleaseError):
-    """Ctrl-C, or the end of the CI job."""
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 @dataclass(slots=True)
 class Carriage:
-    """One plan on its way: *send* streams the payload."""
+    """One plan on its way: *send* streams the payload. While not *going*, no step begins."""
 
     plan: Plan
     fleet: Fleet
     send: Send
     stopping: threading.Event = field(default_factory=threading.Event)
+    going: threading.Event = field(default_factory=_set)
     skips: dict[str, set[str]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
@@ -117,33 +121,55 @@ class Carriage:
         """Do it on all of *names* at once; False when it failed on one, or when somebody pressed Ctrl-C."""
         self.reached = phase
         # Not `Thread.join`: interrupted by Ctrl-C, it takes a thread that runs for one that has ended (Python 3.11).
-        done = threading.Event()
-        threading.Thread(target=self._on_all, args=(names, do, done), daemon=True).start()
-        try:
-            while not done.wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            self.stopping.set()
-            self._interrupt(phase, done)
+        # Nor may it run before we listen: `Thread.start` waits, too, and a Ctrl-C there is nobody's.
+        begun, done = threading.Event(), threading.Event()
+        threading.Thread(target=self._on_all, args=(names, do, begun, done), daemon=True).start()
+        while not done.is_set():
+            try:
+                begun.set()
+                while not done.wait(0.5):
+                    pass
+            except KeyboardInterrupt as pressed:
+                self._interrupt(phase, done, asks=not isinstance(pressed, Terminated))
         return not self.failed and not self.stopping.is_set()
 
-    def _interrupt(self, phase: Phase, done: threading.Event) -> None:
+    def _interrupt(self, phase: Phase, done: threading.Event, *, asks: bool) -> None:
         """Before the switch a step is ended with its session; from then on it is let finish, unless asked again."""
-        self.failed.setdefault("", Interrupted("interrupted"))
+        choice = self._asked() if asks and phase >= Phase.SWITCH and self.fleet.report.asks else Choice.TAKE_BACK
+        if choice is not Choice.GO_ON:
+            self.stopping.set()
+            self.failed.setdefault("", Interrupted("interrupted"))
+        self.going.set()
         if phase < Phase.SWITCH:
             self.fleet.report.say("interrupted: the step that runs is ended")
-            self.fleet.close()
-            done.wait(10)
-            return
-        self.fleet.report.say("interrupted: the step that runs is finished, then all is taken back (again: at once)")
+            choice = Choice.AT_ONCE
+        else:
+            self.fleet.report.say(f"interrupted: {choice.value}")
         try:
-            while not done.wait(0.5):
+            while choice is Choice.TAKE_BACK and not done.wait(0.5):
                 pass
         except KeyboardInterrupt:
+            choice = Choice.AT_ONCE
+        if choice is Choice.AT_ONCE:
             self.fleet.close()
             done.wait(10)
 
-    def _on_all(self, names: tuple[str, ...], do: Callable[[str], None], done: threading.Event) -> None:
+    def _asked(self) -> Choice:
+        """What the person wants; meanwhile the steps that run are finished, and none begins."""
+        self.going.clear()
+        try:
+            while not (choice := chosen(self.fleet.report.ask(QUESTION))):
+                pass
+        except Terminated:
+            return Choice.TAKE_BACK
+        except KeyboardInterrupt:
+            return Choice.AT_ONCE
+        return choice
+
+    def _on_all(
+        self, names: tuple[str, ...], do: Callable[[str], None], begun: threading.Event, done: threading.Event
+    ) -> None:
+        begun.wait()
         try:
             results = self.fleet.each(names, do)
             self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
@@ -156,6 +182,7 @@ class Carriage:
     def _on_one(self, name: str, phase: Phase) -> None:
         for step in self.plan.steps[name]:
             if step.phase is phase and step.name not in self.skips.get(name, ()):
+                self.going.wait()
                 if self.stopping.is_set():
                     raise Interrupted(f"{name}: interrupted before {step.label}")
                 self._step(name, step)

@@ -17,6 +17,7 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 
 from .errors import ReleaseError, UsageError
+from .interrupting import Terminated
 
 if TYPE_CHECKING:
     from .operations import Operations
@@ -82,7 +83,7 @@ def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(body)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            signal.signal(signal.SIGTERM, _interrupt)
+            signal.signal(signal.SIGTERM, _terminate)
             _understood(name, args, kwargs)
             return body(*args, **kwargs)
         except ReleaseError as error:
@@ -121,8 +122,8 @@ def _show(error: ReleaseError, *, as_json: bool) -> None:
     report.end(error.exit_code)
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def namespace(path: Path = TASKS) -> Collection:

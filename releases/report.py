@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import termios
 import threading
 import time
 from datetime import UTC, datetime
@@ -86,6 +87,26 @@ class Report:
     def sent(self, host: str, done: int, total: int) -> None:
         """So many bytes of so many have been handed to the line."""
         self._on_board("sent", host, done, total)
+
+    @property
+    def asks(self) -> bool:
+        """Is there somebody who reads, and can answer?"""
+        return not self.as_json and self.err.isatty() and sys.stdin.isatty()
+
+    def ask(self, question: str) -> str:
+        """The line that is typed in answer, "" when there is none any more; nothing is drawn meanwhile."""
+        drawn = self._screen is not None and self._screen.shown
+        self._asking = True
+        try:
+            self.release_terminal()
+            self._write(self.err, question)
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer
+            return sys.stdin.readline()
+        finally:
+            self._asking = False
+            if drawn and self._screen:
+                with self._writing:
+                    self._screen.show()
 
     def error(self, error: ReleaseError) -> None:
         """One line and a hint; anything we did not raise on purpose is not caught, and shows its traceback."""

@@ -1,0 +1,35 @@
+"""Ctrl-C during the switch: what is asked, and what an answer means."""
+
+from enum import Enum
+
+from .errors import ReleaseError
+
+QUESTION = "interrupted: the step that runs is finished. Go on, or take back? [g/T] (Ctrl-C again: take back at once)"
+
+
+class Interrupted(ReleaseError):
+    """Ctrl-C, or the end of the CI job."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, but nobody is there to be asked."""
+
+
+class Choice(Enum):
+    """What becomes of a switch that somebody interrupted."""
+
+    GO_ON = "going on"
+    TAKE_BACK = "the step that runs is finished, then all is taken back (again: at once)"
+    AT_ONCE = "all is taken back at once"
+
+
+def chosen(line: str) -> Choice | None:
+    """What somebody who was asked has typed; None when that is no answer, and the end of the input takes back.
+
+    >>> [choice and choice.name for choice in map(chosen, ("g\\n", "\\n", "what?\\n", ""))]
+    ['GO_ON', 'TAKE_BACK', None, 'TAKE_BACK']
+    """
+    word = line.strip().lower()
+    if word in ("g", "go", "go on"):
+        return Choice.GO_ON
+    return Choice.TAKE_BACK if word in ("", "t", "take back") else None

@@ -1,0 +1,127 @@
+"""Ctrl-C during the switch, without a host: what is asked, and what goes on meanwhile."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from releases.answer import Answer
+from releases.carry import Carriage
+from releases.errors import ReleaseError
+from releases.interrupting import Interrupted, Terminated
+from releases.plan import Phase, Plan, Step
+from tests.hosts import A, B
+
+STEPS = tuple(Step(name, {}, "") for name in ("one", "two"))
+
+
+class Person:
+    """Presses Ctrl-C during the first step, which ends once somebody was asked; then answers *lines*."""
+
+    def __init__(self, *lines: str | type[BaseException], is_there: bool = True) -> None:
+        self.lines, self.asks = list(lines), is_there
+        self.ran: list[str] = []
+        self.said: list[str] = []
+        self.pressed, self.closed, self.told = (threading.Event() for _ in range(3))
+        self.began_step = self.ended_step = self.failed_step = lambda *args: None
+
+    def ask(self, question: str) -> str:
+        """As `Report.ask`."""
+        self.told.set()
+        line = self.lines.pop(0)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    def say(self, line: str) -> None:
+        """As `Report.say`."""
+        self.said.append(line)
+        self.told.set()
+
+    def run(self, name: str, step: Step, **more: Any) -> Answer:
+        """The first step is interrupted, and ends when the person knows."""
+        if not self.pressed.is_set():
+            self.pressed.set()
+            signal.pthread_kill(threading.main_thread().ident or 0, self.signal)
+            assert self.told.wait(30)
+        self.ran.append(step.name)
+        return Answer()
+
+    signal = signal.SIGINT
+
+    def each(self, names: tuple[str, ...], do: Callable[[str], None]) -> dict[str, object]:
+        """As `Fleet.each`, of one host."""
+        try:
+            do(names[0])
+        except ReleaseError as error:
+            return {names[0]: error}
+        return {}
+
+
+def carried(person: Person, phase: Phase = Phase.SWITCH) -> bool:
+    """Did the phase come to its end, as it should?"""
+    steps = tuple(Step(s.name, {}, "", phase) for s in STEPS)
+    target = SimpleNamespace(config=SimpleNamespace(root="/srv/shop"))
+    hosts = (SimpleNamespace(name="web1", facts=SimpleNamespace(live=A)),)
+    fleet: Any = SimpleNamespace(
+        each=person.each, run=person.run, report=person, close=person.closed.set, targets={"web1": target}, hosts=hosts
+    )
+    carriage = Carriage(Plan("deploy", 1, B, A, {"web1": steps}), fleet, lambda *args: None)
+    went = carriage._phase(phase)
+    assert went or isinstance(carriage.failed[""], Interrupted)
+    return went
+
+
+def test_who_says_so_goes_on() -> None:
+    """As if nothing had been pressed; what is no answer is asked again."""
+    person = Person("what?\n", "g\n")
+    assert carried(person)
+    assert (person.ran, person.said) == (["one", "two"], ["interrupted: going on"])
+
+
+@pytest.mark.parametrize("line", ["\n", "t\n", "", Terminated])
+def test_anything_else_takes_back_once_the_step_has_ended(line: str | type[BaseException]) -> None:
+    """Also the end of the input, and SIGTERM meanwhile; no other step begins."""
+    person = Person(line)
+    assert not carried(person)
+    assert (person.ran, person.closed.is_set()) == (["one"], False)
+
+
+def test_ctrl_c_again_takes_back_at_once() -> None:
+    """The step is ended with its session."""
+    person = Person(KeyboardInterrupt)
+    assert not carried(person)
+    assert person.closed.is_set()
+
+
+def test_where_nobody_can_answer_nobody_is_asked() -> None:
+    """A job of CI: the step is finished, then all is taken back."""
+    person = Person(is_there=False)
+    assert not carried(person)
+    assert (person.ran, person.closed.is_set()) == (["one"], False)
+
+
+def test_before_the_switch_the_step_is_ended() -> None:
+    """Nothing was changed that one would have to decide about."""
+    person = Person()
+    assert not carried(person, Phase.STAGE)
+    assert person.closed.is_set()
+
+
+def test_sigterm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends it does not wait for a question."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        person = Person()
+        monkeypatch.setattr(person, "signal", signal.SIGTERM)
+        assert not carried(person)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (person.ran, person.closed.is_set()) == (["one"], False)
