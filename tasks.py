@@ -12,10 +12,15 @@ from releases.recipe import command, fleet, task  # noqa: F401
 
 
 @task
-def deploy(c, host="", revision="HEAD", release=None, without="", wait="", force=False, dry_run=False, json=False):
+def deploy(
+    c, host="", revision="HEAD", release=None, without="", wait="", force=False, dry_run=False, json=False,
+    promote=False, abort_canary=False,
+):  # fmt: skip
     """Ship a revision to every host, switch to it and prove that it runs."""
     with fleet(host, json=json, wait=wait, without=without) as hosts:
-        plan = hosts.plan_deploy(revision, release=release, force=force, dry_run=dry_run)
+        plan = hosts.plan_deploy(
+            revision, release=release, force=force, dry_run=dry_run, promote=promote, abort_canary=abort_canary
+        )
         hosts.carry(plan, dry_run=dry_run)
 
 

@@ -10,7 +10,7 @@ from .facts import Facts
 from .fleet import Fleet
 from .history import prefix
 from .outcome import Outcome
-from .plan import Plan, Step
+from .plan import Phase, Plan, Step
 from .surveyed import Surveyed
 
 RECONNECT_S = 75.0  # longer than the host's own patience with a silent line
@@ -45,12 +45,13 @@ class Aftermath:
         found = self._looked()
         why, hint, words = self._why(found), self.first.hint, self._words(found)
         known = [host.facts for host in found.values() if host]
-        live = [f for f in known if f.live == self.plan.release and self._is_confirmed(f)]
+        switched = [host.facts for name in self.plan.hosts_of(Phase.CONFIRM) if (host := found[name])]
+        live = [f for f in switched if f.live == self.plan.release and self._is_confirmed(f)]
         stuck = [f for f in known if str(self.plan.number) in f.armed]
         back = [end for f in known if (end := f.history.ended("reverted", self.plan.number))]
         if len(known) < len(found):
             return Outcome("unknown", why=why, hint="`inv status` asks the host what is true", hosts=words)
-        if len(live) == len(known):
+        if live and len(live) == len(switched):
             return Outcome("live")
         if live or stuck or any(end.get("code") for end in back):
             return Outcome("partial", why=why, hint=hint, hosts=words)

@@ -3,7 +3,7 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +11,7 @@ from . import steps
 from .aftermath import Aftermath
 from .answer import Answer
 from .arming import armed
+from .canary import WAYS, standing
 from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
 from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
@@ -54,7 +55,7 @@ class Carriage:
             outcome = self._carried()
         except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
             outcome = self._given_up()
-        hosts = outcome.hosts or (self._all_live() if outcome.name in ("live", "already_live") else {})
+        hosts = outcome.hosts or (self._standing() if outcome.name in ("live", "already_live") else {})
         release = str(self.plan.release or "")
         return replace(outcome, release=release, seconds=time.monotonic() - began, hosts=hosts)
 
@@ -106,7 +107,7 @@ class Carriage:
     def _given_up(self) -> Outcome:
         if self.reached is Phase.AFTER:
             self.fleet.report.say("warning: interrupted after the switch was confirmed")
-            return Outcome("live")
+            return self._stands()
         if self.reached < Phase.SWITCH:
             return Outcome("unchanged", why="interrupted")
         why = "interrupted before it was known what is true"
@@ -309,14 +310,20 @@ class Carriage:
     def _aftermath(self) -> Aftermath:
         return Aftermath(self.plan, self.fleet, self.failed)
 
-    def _all_live(self) -> dict[str, str]:
-        """What is true of each host once all was confirmed."""
-        return dict.fromkeys(self.plan.steps, f"live: {self.plan.release}")
-
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""
         self.reached = Phase.AFTER
         self._finish_and_tidy(self.plan.hosts_of(Phase.AFTER))
         if not self._locally("after_switch"):
             self.fleet.report.say(f"warning: {self.failed.pop('')}")
-        return Outcome("live")
+        return self._stands()
+
+    def _stands(self) -> Outcome:
+        """All is as it was planned: live everywhere, or on the hosts that hold the canary."""
+        if not (on := ", ".join(self.plan.holds)):
+            return Outcome("live")
+        self.fleet.report.event("canary", release=str(self.plan.release), hosts=list(self.plan.holds))
+        return Outcome("partial", why=f"the canary waits on {on}, as it should", hint=WAYS, hosts=self._standing())
+
+    def _standing(self) -> Mapping[str, str]:
+        return standing(self.plan, {host.name: host.facts.live for host in self.fleet.hosts})

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from . import steps
+from .canary import check_none_waits, held
 from .config import Config
 from .errors import Refused
 from .layout import Release
@@ -55,17 +56,20 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
     """
     for host in hosts:
         host.check()
+    check_none_waits(hosts)
     if not force and len({host.facts.live for host in hosts}) == 1 and all(_is_live(host, shipment) for host in hosts):
         return _proof_only(hosts)
     for host in hosts:
         _forecast(host, shipment)
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leader=host.leader(hosts)) for host in hosts}
-    return Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **fleetwide(hosts))
+    whole = fleetwide(hosts)
+    return held(hosts, Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **whole))
 
 
 def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
     """Plan to make a *release* live that lies complete on every host; nothing is marked bad."""
+    check_none_waits(hosts)
     for host in hosts:
         host.check()
         if release not in host.facts.complete:
@@ -79,7 +83,8 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> P
         leader = host.leader(hosts)
         first = (*_expanding(host, switch, leads=host is leader), *_sharing(host, leader))
         plan[host.name] = switched_to(host, switch, "deploy", author, *first)
-    return Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **fleetwide(hosts))
+    whole = fleetwide(hosts)
+    return held(hosts, Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **whole))
 
 
 def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leader: Surveyed) -> tuple[Step, ...]:

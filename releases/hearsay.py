@@ -44,10 +44,12 @@ def known(history: "History") -> "Iterator[Event]":
     for event in history.events:
         if event["event"] == ELSEWHERE:
             yield event
+        elif event["event"] == "aborted":
+            yield {"event": ELSEWHERE, "deploy": event.get("deploy"), "made_live": "", "left": event.get("release", "")}
         elif event["event"] == "live":
             deploy = begun.get(event.get("deploy"), {})
             who = {key: deploy[key] for key in OF_WHO if key in deploy}
-            left = event.get("previous", "") if event.get("verb") == "rollback" else ""
+            left = event.get("previous", "") if event.get("verb") in ("rollback", "abort") else ""
             told = {key: event[key] for key in ("deploy", "verb", "at") if key in event}
             yield {"event": ELSEWHERE, **told, "made_live": event.get("release", ""), "left": left, **who}
 

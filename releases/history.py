@@ -11,6 +11,8 @@ from .layout import Release
 Event = Mapping[str, Any]
 OF_THE_DATABASE = ("migrating", "migrated", "pending")  # which hosts may share: true for all, whoever has written it
 
+ENDS = ("live", "reverted", "failed", "canary", "promoted", "aborted")  # of a deploy on one host
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -45,13 +47,32 @@ class History:
 
     @property
     def bad(self) -> frozenset[Release]:
-        """What a rollback left, here or on another host, unless it was deployed again and proven since."""
+        """What a rollback left, here or elsewhere, and a canary that was aborted, unless it was proven again since."""
         marked: set[Release] = set()
         for event in sorted(known(self), key=_number):
             now, left = (Release.parse(str(event.get(key, ""))) for key in ("made_live", "left"))
             marked -= {now} if now else set()
             marked |= {left} if left else set()
         return frozenset(marked)
+
+    @property
+    def canary(self) -> Event:
+        """The canary that waits, for all that this host has written down itself; empty when none does.
+
+        It is over once somebody has decided, another switch was proven, or a deploy could begin.
+        """
+        found: Event = {}
+        for event in self._of("canary", "promoted", "aborted", "live", "deploy"):
+            if event["event"] == "canary":
+                found = event
+            elif found and _number(event) > _number(found):
+                began = event["event"] == "deploy"
+                found = found if began and event.get("verb") not in ("deploy", "rollback") else {}
+        return found
+
+    def decided(self, number: int) -> bool:
+        """Was the canary of deploy *number* promoted or aborted?"""
+        return any(event.get("canary") == number for event in self._of("promoted", "aborted"))
 
     def first_deploy(self, release: Release) -> Event:
         """The event with which *release* was first deployed, here or elsewhere: who, when, revision."""
@@ -69,13 +90,13 @@ class History:
     def unfinished(self) -> Event:
         """The last deploy that was begun and has neither ended nor been taken back; empty when there is none."""
         last = next(iter(reversed(self._of("deploy"))), {})
-        ends = {_number(e) for e in self._of("live", "reverted", "failed", "done")}
+        ends = {_number(e) for e in self._of(*ENDS, "done")}
         return last if last and _number(last) not in ends else {}
 
     @property
     def outcome(self) -> Event:
         """The event with which the last deploy ended."""
-        return next(iter(reversed(self._of("live", "reverted", "failed"))), {})
+        return next(iter(reversed(self._of(*ENDS))), {})
 
     def ended(self, how: str, number: int) -> Event:
         """The event *how* (live, reverted, failed) of deploy *number*; empty when it did not end so."""

@@ -1,5 +1,6 @@
 """migrate and contract: the migrations of the live release, apart from a deploy."""
 
+from .canary import check_none_waits
 from .errors import Refused
 from .layout import Release
 from .migrations import command as migrations
@@ -17,6 +18,7 @@ def migrate(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
 
 def contract(hosts: tuple[Surveyed, ...], author: Author) -> Plan:
     """Plan the contract migrations of what is live; refused while a process runs code that may need the old schema."""
+    check_none_waits(hosts)
     live = _live(hosts[0])
     for host in hosts:
         if host.facts.live != live:

@@ -12,6 +12,7 @@ from .settings import Config
 from .wording import Loc, mistake, nearest, shown
 
 EXPECTED: Mapping[str, str] = {
+    "bool_type": "true or false",
     "missing": "this key",
     "string_type": "text in quotes",
     "float_type": "a number",

@@ -11,6 +11,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from . import deploy, prune, rollback
+from . import promote as deciding
 from .build import build
 from .carry import Carriage
 from .config import Target, tables
@@ -71,10 +72,22 @@ class Operations:
         return self.fleet.open(locked=locked, wait_s=self.wait_s)
 
     def plan_deploy(
-        self, revision: str = "HEAD", *, release: str | None = None, force: bool = False, dry_run: bool = False
+        self,
+        revision: str = "HEAD",
+        *,
+        release: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        promote: bool = False,
+        abort_canary: bool = False,
     ) -> Plan:
-        """Build *revision* (or take a *release* that is there already), survey the hosts, and plan."""
+        """Build *revision* (or take a *release* that is there already), survey the hosts, and plan.
+
+        With *promote* or *abort_canary* nothing is built: it decides about the canary that waits.
+        """
         check_fits(self.targets[0].config.strategy, self.everybody)
+        if promote or abort_canary:
+            return self._plan_decision(promote, abort_canary, bool(release or force), dry_run)
         if release is not None:
             named = Release.named(release)
             return deploy.redeploy(self.survey(locked=not dry_run), named, self.fleet.author)
@@ -85,6 +98,15 @@ class Operations:
         hosts = self.survey(locked=not dry_run)
         self.shipping = Shipping.of(self.fleet, built, hosts)
         return deploy.deploy(hosts, self.shipping.shipment, self.fleet.author, force=force)
+
+    def _plan_decision(self, promote: bool, abort_canary: bool, more: bool, dry_run: bool) -> Plan:
+        if (promote and abort_canary) or more:
+            raise UsageError(
+                "--promote and --abort-canary decide about the canary that waits, and about nothing else",
+                hint="one of them, without --release and --force",
+            )
+        decide = deciding.promote if promote else deciding.abort
+        return decide(self.survey(locked=not dry_run), self.fleet.author)
 
     def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""

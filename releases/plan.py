@@ -84,13 +84,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Hosts that switch at once; then they are watched for *watch_s*, and *check* must succeed on the controller."""
+    """Hosts that switch at once; then they are watched for *watch_s*, and *check* must succeed on the controller.
+
+    Those that *wait* do not switch: they write down that a canary is held.
+    """
 
     hosts: tuple[str, ...]
     watch_s: float = 0.0
     check: str = ""
+    wait: bool = False
 
     def __str__(self) -> str:
+        if self.wait:
+            return f"{', '.join(self.hosts)} (ready, and not switched)"
         watched = f" (watched for {self.watch_s:g} s)" if self.watch_s else ""
         checked = f" (then `{self.check}` here)" if self.check else ""
         return f"{', '.join(self.hosts)}{watched}{checked}"
@@ -103,7 +109,7 @@ class Plan:
     A plan is carried phase by phase with a barrier between them: no host switches before every host has staged.
     *local* are the commands of the controller, before and after the switch; each has *local_s*. Hosts switch in
     *batches* (none: all at once), and are confirmed when all have; where one fails, all go back, unless the plan
-    *keeps* those that were proven.
+    *keeps* those that were proven. A canary is held on *holds*: the plan ends with hosts that differ.
     """
 
     verb: str
@@ -116,6 +122,7 @@ class Plan:
     local_s: float = 600.0
     batches: tuple[Batch, ...] = ()
     keeps: bool = False
+    holds: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
 
     def before(self, name: str, step: Step) -> "Plan":

@@ -10,14 +10,16 @@ from .surveyed import Surveyed
 
 
 def expired(host: Surveyed, live: Release | None) -> tuple[Release, ...]:
-    """What may go once *live* is live, oldest first: all but what is live, pinned, kept, in use, or a rollback target.
+    """What may go once *live* is live, oldest first: all but what is live, pinned, kept, in use, a rollback target, or
+    what a canary that waits is about.
 
     Only proven releases count in ``keep``; one that failed goes at once. What has no name of ours is never judged, nor
     what the journal does not know: who lost a journal must not lose the releases, too.
     """
     facts, keep = host.facts, host.config.keep.releases
     proven = [r for r in facts.history.proven if r in facts.complete and r != live and r not in facts.history.bad]
-    spared = {live, facts.live, *facts.pins, *facts.in_use, *proven[-max(keep - 1, 1) :]}
+    held = {Release.parse(str(facts.history.canary.get(key, ""))) for key in ("release", "previous")}
+    spared = {live, facts.live, *held, *facts.pins, *facts.in_use, *proven[-max(keep - 1, 1) :]}
     order = {r: i for i, r in enumerate(facts.history.proven)}
     known = {event.get("release") for event in facts.history.events}
     gone = (r for r in facts.complete if r not in spared and r.name in known)

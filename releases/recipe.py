@@ -37,6 +37,8 @@ HELP = {
     "release": "A release that is on the hosts already.",
     "force": "Make a new release even if the same is live.",
     "to": "The release to go back to.",
+    "promote": "Put the canary that waits on the rest.",
+    "abort-canary": "Take the canary that waits back.",
     "yes": "Do not ask.",
 }
 

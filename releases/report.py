@@ -119,7 +119,7 @@ class Report:
         """The last word of a command."""
         self.release_terminal()
         self._ended = True
-        seconds = outcome.seconds or self._seconds()
+        seconds = outcome.seconds or self._now()
         if self.as_json:
             more: dict[str, Any] = {"hosts": dict(outcome.hosts)} if outcome.hosts or outcome.why else {}
             more |= {"why": outcome.why} if outcome.why else {}

@@ -1,5 +1,6 @@
 """rollback: back to the newest proven release before this one, by the same switch, with the same proof."""
 
+from .canary import check_none_waits
 from .errors import Refused
 from .history import rollback_target
 from .layout import Release
@@ -15,16 +16,17 @@ def rollback(hosts: tuple[Surveyed, ...], author: Author, *, to: str | None = No
     """
     for host in hosts:
         host.check()
-    target = Release.named(to) if to is not None else _common(hosts)
+    check_none_waits(hosts)
+    target = Release.named(to) if to is not None else common(hosts)
     n = number(hosts)
     plan = {}
     for host in hosts:
-        _check(host, target)
+        check_target(host, target)
         plan[host.name] = switched_to(host, known(host, n, target), "rollback", author)
     return Plan("rollback", n, target, hosts[0].facts.live, plan, notes(hosts, target), **fleetwide(hosts))
 
 
-def _common(hosts: tuple[Surveyed, ...]) -> Release:
+def common(hosts: tuple[Surveyed, ...]) -> Release:
     """The newest target that every host has, has proven and has not left."""
     leader = hosts[0].facts
     target = rollback_target(leader.history, leader.live, (r for r in leader.complete if _is_everywhere(r, hosts)))
@@ -43,7 +45,8 @@ def _is_everywhere(release: Release, hosts: tuple[Surveyed, ...]) -> bool:
     return all(release in complete and release in h.proven and release not in h.bad for complete, h in known)
 
 
-def _check(host: Surveyed, target: Release) -> None:
+def check_target(host: Surveyed, target: Release) -> None:
+    """Raise `Refused` where *host* cannot go back to *target*."""
     facts = host.facts
     if target == facts.live:
         raise Refused(f"{host.name}: {target} is live already")

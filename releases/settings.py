@@ -14,6 +14,7 @@ from .spelling import (
     App,
     Count,
     Database,
+    Flag,
     HostName,
     OptionalShell,
     Output,
@@ -107,9 +108,17 @@ class Strategy(Section):
     hosts: tuple[HostName, ...] = ()
     count: Count = 1
     watch_s: SettleSeconds = 60.0
+    hold: Flag = False
     check: OptionalShell = ""
     on_failure: Literal["revert", "stop"] = "revert"
     settle_s: SettleSeconds = 2.0
+
+    @field_validator("hold")
+    @classmethod
+    def _holds_a_canary(cls, hold: bool, settings: ValidationInfo) -> bool:
+        if hold and settings.data.get("kind", "canary") != "canary":
+            raise unlike('false, or kind = "canary" beside it')
+        return hold
 
 
 class Keep(Section):

@@ -54,15 +54,20 @@ def _check_enough_serve(strategy: Strategy, cut: list[list[Surveyed]]) -> None:
 
 
 def canary(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """Some first, which are watched for ``watch_s``; then the rest at once.
+    """Some first, which are watched for ``watch_s``; then the rest at once."""
+    first = canaries(strategy, hosts)
+    rest = tuple(host.name for host in hosts if host.name not in first)
+    return _paused([first, *([rest] if rest else [])], strategy.watch_s, strategy.check)
+
+
+def canaries(strategy: Strategy, hosts: Hosts) -> tuple[str, ...]:
+    """Who goes first: those that ``hosts`` names, else the first ``count``.
 
     Where none of those that are named takes part, as many others stand in for them.
     """
     names = tuple(host.name for host in hosts)
     named = tuple(name for name in names if name in strategy.hosts)
-    first = named or names[: len(strategy.hosts) or strategy.count]
-    rest = tuple(name for name in names if name not in first)
-    return _paused([first, *([rest] if rest else [])], strategy.watch_s, strategy.check)
+    return named or names[: len(strategy.hosts) or strategy.count]
 
 
 def check_fits(strategy: Strategy, names: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from .canary import Canary, waiting
 from .facts import Running
 from .history import Event
 from .holder import Holder
@@ -38,15 +39,23 @@ def releases(host: Surveyed) -> tuple[Row, ...]:
 
 
 def state(host: Surveyed, release: Release) -> str:
-    """In words: live, proven, bad, pinned, or failed (complete, but never proven)."""
+    """In words: live, proven, bad, pinned, or never proven: ready (its canary waits elsewhere), or failed."""
     facts = host.facts
     words = [
         "live" if release == facts.live else "",
-        "bad" if release in facts.history.bad else "proven" if release in facts.history.proven else "failed",
+        _proven(host, release),
         "pinned" if release in facts.pins else "",
         "rollback target" if release == facts.target else "",
     ]
     return ", ".join(filter(None, words))
+
+
+def _proven(host: Surveyed, release: Release) -> str:
+    history = host.facts.history
+    if release in history.bad:
+        return "bad"
+    unproven = "ready" if release.name == history.canary.get("release") else "failed"
+    return "proven" if release in history.proven else unproven
 
 
 def processes(host: Surveyed) -> tuple[Row, ...]:
@@ -76,12 +85,13 @@ def _release(host: Surveyed, running: Running) -> Release | None:
 
 def statuses(hosts: tuple[Surveyed, ...]) -> tuple[Row, ...]:
     """One line for each host, with what shows only beside the others."""
-    late = behind(hosts)
-    return tuple(status(host, late.get(host.name, "")) for host in hosts)
+    canary = waiting(hosts)
+    late = {} if canary else behind(hosts)
+    return tuple(status(host, canary, late.get(host.name, "")) for host in hosts)
 
 
-def status(host: Surveyed, note: str = "") -> Row:
-    """One line for one host; *note* is what others tell of it."""
+def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
+    """One line for one host; *note* is what others tell of it, *canary* what waits on some host of the fleet."""
     facts = host.facts
     unfinished, outcome = facts.history.unfinished, facts.history.outcome
     notes = [
@@ -89,6 +99,7 @@ def status(host: Surveyed, note: str = "") -> Row:
         host.root_problem() and str(host.root_problem()),
         f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
         _unfinished(host),
+        canary.on(host) if canary else "",
         "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
         "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was taken back",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",

@@ -338,6 +338,8 @@ def test_what_is_planned_is_refused_by_name(written, text):
         ("[hooks]\nlocal = []", "hooks.local", "a table"),
         ("[hooks]\nafter_switch = [5]", "hooks.after_switch[0]", "text in quotes"),
         ("[strategy]\nbatch = 1.5", "strategy.batch", "a whole number"),
+        ("[strategy]\nhold = 1", "strategy.hold", "true or false"),
+        ('[strategy]\nkind = "rolling"\nhold = true', "strategy.hold", 'false, or kind = "canary" beside it'),
         ("[strategy]\nsettle_s = -1", "strategy.settle_s", "at least 0"),
         ("[keep]\nreleases = 0", "keep.releases", "at least 1"),
     ],

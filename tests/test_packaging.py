@@ -71,9 +71,9 @@ def test_the_wheel_deploys_in_a_clean_environment(installed: Path, sshd: Sshd, t
 def test_a_team_edits_the_plan_in_one_line_of_its_tasks_py(app: App, edit: str, first: str, second: str) -> None:
     """The dry run shows it, it is journaled, and it is carried in its place."""
     text = (REPOSITORY / "tasks.py").read_text()
-    planned = "        plan = hosts.plan_deploy(revision, release=release, force=force, dry_run=dry_run)\n"
-    assert planned in text
-    (app.folder / "tasks.py").write_text(text.replace(planned, f"{planned}        {edit}\n"))
+    carried = "        hosts.carry(plan, dry_run=dry_run)\n"
+    assert carried in text
+    (app.folder / "tasks.py").write_text(text.replace(carried, f"        {edit}\n{carried}", 1))
     app.write("v1")
     shown = [line.split()[0] for line in app.run("deploy", "--dry-run").out.splitlines() if line.startswith("  ")]
     assert shown.index(second) - shown.index(first) == 1
@@ -88,13 +88,13 @@ def test_a_team_edits_the_plan_in_one_line_of_its_tasks_py(app: App, edit: str, 
 def test_a_step_of_the_team_is_taken_back_with_the_rest(app: App) -> None:
     """By its own undo, when what comes after it fails."""
     text = (REPOSITORY / "tasks.py").read_text()
-    planned = "        plan = hosts.plan_deploy(revision, release=release, force=force, dry_run=dry_run)\n"
+    carried = "        hosts.carry(plan, dry_run=dry_run)\n"
     told = "$NEW_RELEASE/../../shared/told"
     edit = (
         f'plan = plan.before("publish", command("echo warm >>{told}", undo="echo cool >>{told}"))\n'
         '        plan = plan.after("publish", command("exit 3"))'
     )
-    (app.folder / "tasks.py").write_text(text.replace(planned, f"{planned}        {edit}\n"))
+    (app.folder / "tasks.py").write_text(text.replace(carried, f"        {edit}\n{carried}", 1))
     app.write("v1")
     assert app.run("deploy").code == 12
     assert (app.root / "shared" / "told").read_text() == "warm\ncool\n"
