@@ -71,10 +71,14 @@ def held(hosts: tuple[Surveyed, ...], plan: Plan) -> Plan:
         why = f"nothing is live on {', '.join(new)} that a canary could go back to: none is held"
         return replace(plan, notes=(*plan.notes, why))
     rest = tuple(host.name for host in hosts if host.name not in first)
+    if not rest:
+        return replace(plan, notes=(*plan.notes, "with all others left out there is no rest: no canary is held"))
+    switched = (batch.hosts for batch in plan.batches if set(batch.hosts) <= set(first))
+    watched = tuple(Batch(names, strategy.watch_s, strategy.check) for names in switched)
     return replace(
         plan,
         steps={host.name: _held(host, plan, first) for host in hosts},
-        batches=(*(batch for batch in plan.batches if set(batch.hosts) <= set(first)), Batch(rest, wait=True)),
+        batches=(*watched, Batch(rest, wait=True)),
         holds=first,
     )
 

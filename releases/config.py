@@ -15,7 +15,7 @@ from .mistakes import explained
 from .servers import Command, Gunicorn, Health, Process, Systemd
 from .settings import Build, Config, Hooks, Keep, LocalHooks, Migrations, Prepare, Shared, Strategy
 from .targets import Groups, Target, chosen, repeated, split
-from .wording import Loc, mistake, quoted, shown
+from .wording import Loc, mistake, nearest, quoted, shown
 
 __all__ = [
     "Build",
@@ -120,6 +120,7 @@ class Group:
         if not GROUP_NAME.fullmatch(self.name):
             yield mistake(self.document.place(own), "a name of letters, digits, - and _", shown(self.name))
         yield from self._from_mistakes() if "from" in self.table else self._address_mistakes()
+        yield from self._order_mistakes()
         yield from _wrong(self.settings, self.place)
 
     def _from_mistakes(self) -> Iterator[str]:
@@ -138,6 +139,17 @@ class Group:
         yield from (mistake(place, ADDRESS_EXPECTED, shown(address)) for address in wrong)
         for name in () if wrong else repeated(self.addresses):
             yield mistake(place, "each host once", f"{shown(name)} again")
+
+    def _order_mistakes(self) -> Iterator[str]:
+        strategy = self.settings.get("strategy")
+        found = strategy.get("groups") if isinstance(strategy, Mapping) else None
+        groups: list[Any] = found if isinstance(found, list) else []
+        tables, place = _tables(self.document), self.place(("strategy", "groups"))
+        for i, group in enumerate(groups):
+            if group in groups[:i]:
+                yield mistake(place, "each table once", f"{shown(group)} again")
+            elif isinstance(group, str) and group not in tables:
+                yield mistake(place, "names of tables [hosts.NAME]", shown(group) + nearest(group, tables))
 
     def targets(self, ask: Ask | None = None) -> tuple[Target, ...]:
         """Return its hosts, those that its command prints with *ask*; call it when there are no mistakes."""

@@ -168,7 +168,7 @@ class Fleet:
         answer = self.run(name, steps.survey(target.config, kinds(target.config)))
         found = kinds(target.config, digests(target.config, Account.of(answer)))
         facts = Facts.of(name, answer, now=datetime.now(UTC))
-        return Surveyed(name, target.address, target.config, found, facts)
+        return Surveyed(name, target.address, target.config, found, facts, group=target.group)
 
     def _at_once(self, names: Iterable[str], do: Callable[[str], T]) -> dict[str, T]:
         results = self.each(names, do)

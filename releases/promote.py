@@ -7,9 +7,10 @@ from .canary import Canary, waiting
 from .errors import Refused
 from .history import prefix
 from .layout import Release
-from .plan import Phase, Plan, Step
+from .plan import Batch, Phase, Plan, Step
 from .processes.kind import Switch
 from .rollback import check_target, common
+from .strategies import grouped
 from .surveyed import Surveyed
 from .switching import Author, began, fleetwide, known, notes, number, switched_to
 
@@ -96,10 +97,10 @@ def _told(host: Surveyed, n: int, canary: Canary, how: str) -> Step:
 
 
 def _plan(verb: str, hosts: Hosts, switched: Hosts, release: Release, plan: dict[str, tuple[Step, ...]]) -> Plan:
-    # Of one host: nobody is a canary any more, so all switch at once.
-    return Plan(
-        verb, number(hosts), release, switched[0].facts.live, plan, notes(switched, release), **fleetwide(hosts[:1])
-    )
+    live, said = switched[0].facts.live, notes(switched, release)
+    whole = Plan(verb, number(hosts), release, live, plan, said, **fleetwide(hosts[:1]))  # of one: nobody is a canary
+    parts = grouped(hosts[0].config.strategy, switched)
+    return replace(whole, batches=tuple(Batch(tuple(host.name for host in part)) for part in parts))
 
 
 def _names(hosts: Hosts) -> str:

@@ -102,6 +102,7 @@ class Strategy(Section):
     """In which order and how many at a time hosts switch."""
 
     kind: Literal["all", "rolling", "canary"] = "all"
+    groups: tuple[str, ...] = ()  # names of tables, which only the whole file has
     batch: Amount = 1
     min_healthy: AmountOrNone = 0
     pause_s: SettleSeconds = 0.0

@@ -1,4 +1,4 @@
-"""In which order hosts switch, and how many at a time: one pure function for each strategy, which returns batches."""
+"""In which order hosts switch, and how many at a time: a pure function for each strategy, and one for their groups."""
 
 from math import ceil
 
@@ -8,37 +8,47 @@ from .plan import Batch
 from .surveyed import Surveyed
 
 Hosts = tuple[Surveyed, ...]
+Names = tuple[str, ...]
 
 
 def batches(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """The batches in which *hosts* switch; each host is in one of them.
+    """The batches in which *hosts* switch; each host is in one of them, and no batch has hosts of two ``groups``.
 
     Raises `UsageError` where too few would be left to serve.
     """
+    parts = grouped(strategy, hosts)
     match strategy.kind:
         case "rolling":
-            return rolling(strategy, hosts)
+            watch_s, cut = strategy.pause_s, [rolling(strategy, part) for part in parts]
         case "canary":
-            return canary(strategy, hosts)
+            first = canaries(strategy, hosts)
+            watch_s, cut = strategy.watch_s, [canary(first, part) for part in parts]
         case _:
-            return everybody(strategy, hosts)
+            watch_s, cut = 0.0, [[_names(part)] for part in parts]
+    return _paused([names for each in cut for names in each], watch_s, strategy.check)
 
 
-def everybody(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """All at once; ``check`` must agree before they are confirmed."""
-    return (Batch(tuple(host.name for host in hosts), check=strategy.check),)
+def grouped(strategy: Strategy, hosts: Hosts) -> tuple[Hosts, ...]:
+    """The hosts of each of ``groups`` in their order, then those of no group; all at once where it names none."""
+    named = [tuple(host for host in hosts if host.group == group) for group in strategy.groups]
+    rest = tuple(host for host in hosts if host.group not in strategy.groups)
+    return tuple(part for part in (*named, rest) if part)
 
 
-def rolling(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """So many at a time, who is ill first, and never so many that fewer than ``min_healthy`` are left to serve."""
-    size = min(_share(strategy.batch, len(hosts)), len(hosts))
+def rolling(strategy: Strategy, hosts: Hosts) -> list[Names]:
+    """So many at a time, who is ill first, and never so many that fewer than ``min_healthy`` are left to serve.
+
+    How many that is, each group may say in its own table.
+    """
+    own = hosts[0].config.strategy if strategy.groups else strategy
+    size = min(_share(own.batch, len(hosts)), len(hosts))
     ordered = sorted(hosts, key=healthy)
-    cut = [ordered[i : i + size] for i in range(0, len(hosts), size)]
-    _check_enough_serve(strategy, cut)
-    return _paused([tuple(host.name for host in batch) for batch in cut], strategy.pause_s, strategy.check)
+    cut = [tuple(ordered[i : i + size]) for i in range(0, len(hosts), size)]
+    _check_enough_serve(own, cut, hosts[0].group if hosts[0].group in strategy.groups else "")
+    return [_names(batch) for batch in cut]
 
 
-def _check_enough_serve(strategy: Strategy, cut: list[list[Surveyed]]) -> None:
+def _check_enough_serve(strategy: Strategy, cut: list[Hosts], group: str) -> None:
     """Raise `UsageError` for a batch that would take those that serve below ``min_healthy``; who is ill is no loss."""
     count = sum(map(len, cut))
     least = _share(strategy.min_healthy, count)
@@ -47,30 +57,31 @@ def _check_enough_serve(strategy: Strategy, cut: list[list[Surveyed]]) -> None:
         if left < least and any(map(healthy, batch)):
             well = sum(healthy(host) for each in cut for host in each)
             raise UsageError(
-                f"strategy.min_healthy: {least} must go on serving, but {well} of {count} are healthy"
-                f" and {len(batch)} switch at a time",
+                f"strategy.min_healthy: {least} must go on serving, but {well} of {count}"
+                f"{f' of {group}' if group else ''} are healthy and {len(batch)} switch at a time",
                 hint="a smaller strategy.batch, or a smaller strategy.min_healthy",
             )
 
 
-def canary(strategy: Strategy, hosts: Hosts) -> tuple[Batch, ...]:
-    """Some first, which are watched for ``watch_s``; then the rest at once."""
-    first = canaries(strategy, hosts)
-    rest = tuple(host.name for host in hosts if host.name not in first)
-    return _paused([first, *([rest] if rest else [])], strategy.watch_s, strategy.check)
+def canary(first: Names, hosts: Hosts) -> list[Names]:
+    """Those of *first* among the hosts; then the rest of them at once."""
+    names = _names(hosts)
+    cut = (tuple(n for n in names if n in first), tuple(n for n in names if n not in first))
+    return [part for part in cut if part]
 
 
-def canaries(strategy: Strategy, hosts: Hosts) -> tuple[str, ...]:
-    """Who goes first: those that ``hosts`` names, else the first ``count``.
+def canaries(strategy: Strategy, hosts: Hosts) -> Names:
+    """Who goes first: those that ``hosts`` names, else the first ``count`` of each group that has more of them.
 
     Where none of those that are named takes part, as many others stand in for them.
     """
-    names = tuple(host.name for host in hosts)
-    named = tuple(name for name in names if name in strategy.hosts)
-    return named or names[: len(strategy.hosts) or strategy.count]
+    names, parts, count = _names(hosts), grouped(strategy, hosts), len(strategy.hosts) or strategy.count
+    named = tuple(n for part in parts for n in _names(part) if n in strategy.hosts)
+    counted = tuple(n for part in parts if len(part) > count for n in _names(part)[:count])
+    return named or counted or names[:count]
 
 
-def check_fits(strategy: Strategy, names: tuple[str, ...]) -> None:
+def check_fits(strategy: Strategy, names: Names) -> None:
     """Raise `UsageError` where *strategy* cannot be had with hosts of these *names*, were they all there."""
     count = len(names)
     if count < 2:
@@ -100,9 +111,13 @@ def healthy(host: Surveyed) -> bool:
     return all(bool(kind.proof(live, host.facts)) for kind in asked)
 
 
-def _paused(cut: list[tuple[str, ...]], watch_s: float, check: str) -> tuple[Batch, ...]:
-    """Each batch but the last is watched before the next begins."""
-    return (*(Batch(names, watch_s, check) for names in cut[:-1]), Batch(cut[-1]))
+def _names(hosts: Hosts) -> Names:
+    return tuple(host.name for host in hosts)
+
+
+def _paused(cut: list[Names], watch_s: float, check: str) -> tuple[Batch, ...]:
+    """Each batch but the last is watched before the next begins; *check* must agree after each."""
+    return (*(Batch(names, watch_s, check) for names in cut[:-1]), Batch(cut[-1], check=check))
 
 
 def _share(wanted: int | str, of: int) -> int:

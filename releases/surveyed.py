@@ -26,6 +26,7 @@ class Surveyed:
     kinds: tuple[Kind, ...]
     facts: Facts
     untold: tuple[Event, ...] = ()
+    group: str = ""  # NAME of [hosts.NAME]
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
         """The same with what *others* know of the fleet, and of the database that they share; its next deploy

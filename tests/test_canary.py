@@ -1,6 +1,7 @@
 """A canary that is held until somebody decides: journals in, plans out."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -156,6 +157,14 @@ def test_a_promotion_proves_the_canary_again_and_switches_the_rest() -> None:
     assert names["web2"] == names["web3"] == switch
     assert (plan.verb, plan.release, plan.previous, plan.number) == ("promote", B, A, 3)
     assert standing(plan, {"web1": B, "web2": A, "web3": A}) == dict.fromkeys(NAMES, f"live: {B}")
+
+
+def test_a_promotion_keeps_the_order_of_the_groups() -> None:
+    """Workers before web, here too."""
+    settings = config(strategy={"kind": "canary", "hold": True, "groups": ["workers", "web"]})
+    hosts = (on(), ready(name="web2"), ready(name="work1"))
+    tiers = [replace(h, config=settings, group="workers" if h.name == "work1" else "web") for h in hosts]
+    assert [batch.hosts for batch in promote(tuple(tiers), ANA).batches] == [("work1",), ("web2",)]
 
 
 def test_a_promotion_goes_on_with_those_that_were_not_promoted_yet() -> None:

@@ -340,6 +340,10 @@ def test_what_is_planned_is_refused_by_name(written, text):
         ("[strategy]\nbatch = 1.5", "strategy.batch", "a whole number"),
         ("[strategy]\nhold = 1", "strategy.hold", "true or false"),
         ('[strategy]\nkind = "rolling"\nhold = true', "strategy.hold", 'false, or kind = "canary" beside it'),
+        ('[strategy]\ngroups = ["prdo"]', "strategy.groups", 'found "prdo"; did you mean "prod"?'),
+        ('[strategy]\ngroups = ["prod", "prod"]', "strategy.groups", 'each table once, found "prod" again'),
+        ('[strategy]\ngroups = ["a b"]', "strategy.groups", "names of tables [hosts.NAME]"),
+        ("[strategy]\ngroups = [5]", "strategy.groups[0]", "text in quotes"),
         ("[strategy]\nsettle_s = -1", "strategy.settle_s", "at least 0"),
         ("[keep]\nreleases = 0", "keep.releases", "at least 1"),
     ],
@@ -508,6 +512,32 @@ listen = "127.0.0.1:8000"
 def test_app_and_root_may_come_from_the_host_tables_alone(written):
     path = written(top="", hosts='[hosts.a]\nssh = "a"\napp = "one"\nroot = "/srv/one"\n')
     assert load(path)[0].config.app == "one"
+
+
+def test_what_runs_on_one_host_only_stands_in_a_table_of_that_host(written):
+    """Beat on one of the workers, and nothing of it on the others or the web servers."""
+    path = written(
+        hosts="[hosts.web]\nssh = ['web1', 'web2']\n[hosts.web.processes.web]\nkind = 'systemd'\ncommand = 'web'\n",
+        text="""
+        [hosts.workers]
+        ssh = ["work2", "work3"]
+        processes.worker = { kind = "systemd", command = "worker" }
+        [hosts.beat]
+        ssh = "work1"
+        processes.worker = { kind = "systemd", command = "worker" }
+        processes.beat = { kind = "systemd", command = "beat" }
+        [strategy]
+        groups = ["beat", "workers", "web"]
+        """,
+    )
+    found = {target.name: list(target.config.processes) for target in load(path, host="web,workers,beat")}
+    assert found == {
+        "web1": ["web"],
+        "web2": ["web"],
+        "work2": ["worker"],
+        "work3": ["worker"],
+        "work1": ["worker", "beat"],
+    }
 
 
 def test_a_mistake_in_an_override_is_placed_in_the_host_table(written):

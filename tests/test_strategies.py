@@ -1,5 +1,7 @@
 """In which order hosts switch: values in, batches out."""
 
+from dataclasses import replace
+
 import pytest
 
 from releases.deploy import Shipment, deploy
@@ -50,9 +52,9 @@ def test_rolling_begins_with_who_is_ill() -> None:
 
 
 def test_between_batches_hosts_are_watched_and_after_the_last_they_are_not() -> None:
-    """``pause_s`` and ``check``."""
+    """``pause_s``; and ``check`` must agree after each, also before all is confirmed."""
     found = batches((hosts := fleet(*FOUR, kind="rolling", batch=2, pause_s=5, check="ok"))[0].config.strategy, hosts)
-    assert [(batch.watch_s, batch.check) for batch in found] == [(5, "ok"), (0, "")]
+    assert [(batch.watch_s, batch.check) for batch in found] == [(5, "ok"), (0, "ok")]
 
 
 @pytest.mark.parametrize(
@@ -137,3 +139,54 @@ def test_the_plan_says_the_order() -> None:
     assert "in this order: web1 (watched for 3 s) | web2" in str(plan)
     alone = deploy(hosts[:1], Shipment(B, manifest("a")), ANA)
     assert (alone.batches, "in this order" in str(alone)) == ((), False)
+
+
+def tiers(**strategy: object) -> tuple[Surveyed, ...]:
+    """Three web servers, two workers and a host of no group, of which workers go first."""
+    names = {"web1": "web", "work1": "workers", "web2": "web", "work2": "workers", "web3": "web", "db1": "other"}
+    found = fleet(*names, groups=["workers", "web"], **strategy)
+    return tuple(replace(host, group=names[host.name]) for host in found)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "cut"),
+    [
+        ({}, ["work1 work2", "web1 web2 web3", "db1"]),
+        ({"kind": "rolling", "batch": 2}, ["work1 work2", "web1 web2", "web3", "db1"]),
+        ({"kind": "rolling", "batch": 3}, ["work1 work2", "web1 web2 web3", "db1"]),
+        ({"kind": "rolling", "batch": "50%"}, ["work1", "work2", "web1 web2", "web3", "db1"]),
+        ({"kind": "canary"}, ["work1", "work2", "web1", "web2 web3", "db1"]),
+        ({"kind": "canary", "count": 2}, ["work1 work2", "web1 web2", "web3", "db1"]),
+        ({"kind": "canary", "hosts": ["web3"]}, ["work1 work2", "web3", "web1 web2", "db1"]),
+    ],
+)
+def test_groups_switch_one_after_the_other(strategy: dict[str, object], cut: list[str]) -> None:
+    """No batch has hosts of two; within each the strategy holds, and hosts of none come last."""
+    assert order(tiers(**strategy)) == [tuple(names.split()) for names in cut]
+
+
+def test_between_groups_the_check_must_succeed_as_between_batches() -> None:
+    """With every kind."""
+    hosts = tiers(check="ok")
+    assert [batch.check for batch in batches(hosts[0].config.strategy, hosts)] == ["ok", "ok", "ok"]
+
+
+def test_each_group_may_say_how_many_of_it_switch_and_serve() -> None:
+    """In its own table: of the only host of a group none can go on serving."""
+    alone = {"kind": "rolling", "min_healthy": 1}
+    hosts = tiers(**alone)
+    with pytest.raises(UsageError, match="1 must go on serving, but 1 of 1 are healthy and 1 switch"):
+        order(hosts)
+    settings = config(strategy={**alone, "groups": ["workers", "web"], "min_healthy": 0})
+    assert order((*hosts[:-1], replace(hosts[-1], config=settings)))[-1] == ("db1",)
+
+
+def test_a_canary_that_is_held_is_one_of_each_group() -> None:
+    """In the order of the groups; a group that has no more hosts than canaries has none."""
+    plan = deploy(tiers(kind="canary", hold=True, watch_s=5), Shipment(B, manifest("a")), ANA)
+    assert plan.holds == ("work1", "web1")
+    assert [(batch.hosts, batch.watch_s) for batch in plan.batches] == [
+        (("work1",), 5),
+        (("web1",), 5),
+        (("web2", "work2", "web3", "db1"), 0),
+    ]

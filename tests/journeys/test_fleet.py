@@ -88,10 +88,10 @@ def test_all_hosts_get_one_release_by_one_id(fleet: Fleet) -> None:
 
 
 def test_rolling_switches_one_after_the_other(fleet: Fleet) -> None:
-    """In the order in which they are named."""
-    strategy(fleet, 'kind = "rolling"')
+    """Those of a group first that comes first, then in the order in which they are named."""
+    strategy(fleet, 'kind = "rolling"\ngroups = ["three"]')
     fleet.write("v2")
-    assert order(fleet) == ["one", "two", "three"]
+    assert order(fleet) == ["three", "one", "two"]
     assert fleet.each == ["v2"] * 3
 
 
