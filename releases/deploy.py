@@ -43,6 +43,7 @@ class Shipment:
     subject: str = ""
     bases: Mapping[str, Manifest] = field(default_factory=dict)
     compiled: Mapping[str, str] = field(default_factory=dict)  # machine → a path that was compiled for it
+    source: str = ""  # the host that has it already
 
     def difference(self, host: Surveyed) -> Difference:
         """What *host* needs."""
@@ -58,7 +59,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
         host.check()
     check_none_waits(hosts)
     if not force and len({host.facts.live for host in hosts}) == 1 and all(_is_live(host, shipment) for host in hosts):
-        return _proof_only(hosts)
+        return proof_only(hosts)
     for host in hosts:
         _forecast(host, shipment)
     n = number(hosts)
@@ -67,24 +68,55 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
     return held(hosts, Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **whole))
 
 
-def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author) -> Plan:
-    """Plan to make a *release* live that lies complete on every host; nothing is marked bad."""
+def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author, *, copy: Shipment | None = None) -> Plan:
+    """Plan to make a *release* live that lies on hosts; nothing is marked bad. Who lacks it gets the *copy*."""
     check_none_waits(hosts)
+    check_there(hosts, release, copy)
+    if all(host.facts.live == release for host in hosts):
+        return proof_only(hosts)
+    n, plan = number(hosts), {}
+    for host in hosts:
+        switch = arriving(host, n, release, copy)
+        leader = host.leader(hosts)
+        first = (*expanding(host, switch, leads=host is leader), *_sharing(host, leader))
+        plan[host.name] = made_live(host, switch, "deploy", author, copy, *first)
+    said = arrival_notes(hosts, release, copy)
+    return held(hosts, Plan("deploy", n, release, hosts[0].facts.live, plan, said, **fleetwide(hosts)))
+
+
+def check_there(hosts: tuple[Surveyed, ...], release: Release, copy: Shipment | None) -> None:
+    """Raise `Refused` unless *release* can go live on each of *hosts*, where it lies or where the *copy* goes."""
     for host in hosts:
         host.check()
         if release not in host.facts.complete:
-            raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
+            if not copy:
+                raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
+            _forecast(host, copy)
         host.check_schema(release)
-    if all(host.facts.live == release for host in hosts):
-        return _proof_only(hosts)
-    n, plan = number(hosts), {}
-    for host in hosts:
-        switch = known(host, n, release)
-        leader = host.leader(hosts)
-        first = (*_expanding(host, switch, leads=host is leader), *_sharing(host, leader))
-        plan[host.name] = switched_to(host, switch, "deploy", author, *first)
-    whole = fleetwide(hosts)
-    return held(hosts, Plan("deploy", n, release, hosts[0].facts.live, plan, notes(hosts, release), **whole))
+
+
+def arriving(host: Surveyed, n: int, release: Release, copy: Shipment | None) -> Switch:
+    """The switch to a *release* that lies on the host already, or is copied there."""
+    if release in host.facts.complete or not copy:
+        return known(host, n, release)
+    return Switch(host.config.root, n, release, host.facts.live, replaced=bool(changed(host, copy)))
+
+
+def made_live(
+    host: Surveyed, switch: Switch, verb: str, author: Author, copy: Shipment | None, *first: Step
+) -> tuple[Step, ...]:
+    """Everything that makes such a release live: where it is lacking as any shipment, else once it was verified."""
+    if switch.release in host.facts.complete or not copy:
+        return switched_to(host, switch, verb, author, *first)
+    staged = (began(host, switch, verb, author, revision=copy.revision, subject=copy.subject),)
+    return (*staged, *_staging(host, copy, switch), *first, *rehearse(host, switch), *switch_over(host, switch))
+
+
+def arrival_notes(hosts: tuple[Surveyed, ...], release: Release, copy: Shipment | None) -> tuple[str, ...]:
+    """What is worth knowing before such a switch."""
+    lacking = tuple(host for host in hosts if copy and release not in host.facts.complete)
+    replaced = _replaced(lacking, copy) if copy else ()
+    return (*notes(tuple(host for host in hosts if host not in lacking), release), *unsettled(lacking), *replaced)
 
 
 def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leader: Surveyed) -> tuple[Step, ...]:
@@ -93,7 +125,7 @@ def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leader
     return (
         began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
         *_staging(host, shipment, switch),
-        *_expanding(host, switch, leads=host is leader),
+        *expanding(host, switch, leads=host is leader),
         *_sharing(host, leader),
         *rehearse(host, switch),
         *switch_over(host, switch),
@@ -105,6 +137,8 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
     config, layout, release = host.config, host.layout, shipment.release
     needed, prepare = shipment.difference(host), host.config.prepare
     says = f"send {counted(len(needed.sent), 'path')}, {size(needed.bytes_sent)}"
+    if shipment.source:
+        says += f", from {shipment.source}"
     if needed.same:
         says += f"; link {counted(len(needed.same), 'file')} that {host.facts.newest} has already"
     linked = (steps.link(config, release),) if config.shared.files or config.shared.dirs else ()
@@ -123,7 +157,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
     )
 
 
-def _expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ...]:
+def expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ...]:
     settings = host.config.migrations
     if not settings or not leads:
         return ()
@@ -161,7 +195,7 @@ def _is_live(host: Surveyed, shipment: Shipment) -> bool:
     return proven and base is not None and base.digest == shipment.manifest.digest and not facts.armed
 
 
-def _proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
+def proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
     live = hosts[0].facts.live
     assert live is not None
     plan = {}
@@ -192,16 +226,20 @@ def _forecast(host: Surveyed, shipment: Shipment) -> None:
         )
 
 
+def _replaced(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
+    return tuple(
+        f"{h.name}: processes are replaced: {', '.join(paths)} {'' if h.name in shipment.bases else 'may have '}changed"
+        for h in hosts
+        if (paths := changed(h, shipment))
+    )
+
+
 def _notes(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:
     what = f"revision {shipment.revision} {shipment.subject}".rstrip() if shipment.revision else ""
     skewed = [
         f"{h.name}: its clock is {h.facts.clock_skew_s:+.0f} s off" for h in hosts if abs(h.facts.clock_skew_s) > 60
     ]
-    replaced = [
-        f"{h.name}: processes are replaced: {', '.join(paths)} {'' if h.name in shipment.bases else 'may have '}changed"
-        for h in hosts
-        if (paths := changed(h, shipment))
-    ]
+    replaced = _replaced(hosts, shipment)
     shipped = {entry.path for entry in shipment.manifest.entries}
     named = dict.fromkeys(path for h in hosts for path in h.config.prepare.environment)
     unshipped = [

@@ -15,6 +15,8 @@ from . import promote as deciding
 from .build import build
 from .carry import Carriage
 from .config import Target, tables
+from .copying import Copying
+from .deploy import Shipment
 from .errors import Refused, UsageError
 from .fleet import Fleet
 from .hostlist import LIMIT_S
@@ -46,7 +48,7 @@ class Operations:
         self.project, self.targets, self.report, self.wait_s = project, targets, report, wait_s
         self.fleet = Fleet(targets, report, replace(author(os.environ), without=without))
         self.everybody = (*self.fleet.targets, *without)
-        self.shipping: Shipping | None = None
+        self.shipping: Shipping | Copying | None = None
 
     @classmethod
     def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
@@ -89,15 +91,15 @@ class Operations:
         if promote or abort_canary:
             return self._plan_decision(promote, abort_canary, bool(release or force), dry_run)
         if release is not None:
-            named = Release.named(release)
-            return deploy.redeploy(self.survey(locked=not dry_run), named, self.fleet.author)
+            hosts, named = self.survey(locked=not dry_run), Release.named(release)
+            return deploy.redeploy(hosts, named, self.fleet.author, copy=self._copy(hosts, named))
         config, files = self.targets[0].config, shipped_files(self.targets)
         built = build(self.project, config, revision, files=files, say=lambda line: self.report.say(line, "build"))
         if built.dirty:
             self.report.say("the work tree has changes that are not committed: they are not shipped", "build")
         hosts = self.survey(locked=not dry_run)
-        self.shipping = Shipping.of(self.fleet, built, hosts)
-        return deploy.deploy(hosts, self.shipping.shipment, self.fleet.author, force=force)
+        shipping = self.shipping = Shipping.of(self.fleet, built, hosts)
+        return deploy.deploy(hosts, shipping.shipment, self.fleet.author, force=force)
 
     def _plan_decision(self, promote: bool, abort_canary: bool, more: bool, dry_run: bool) -> Plan:
         if (promote and abort_canary) or more:
@@ -111,7 +113,14 @@ class Operations:
     def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""
         check_fits(self.targets[0].config.strategy, self.everybody)
-        return rollback.rollback(self.survey(locked=not dry_run), self.fleet.author, to=to)
+        hosts = self.survey(locked=not dry_run)
+        copy = self._copy(hosts, rollback.target(hosts, to))
+        return rollback.rollback(hosts, self.fleet.author, to=to, copy=copy)
+
+    def _copy(self, hosts: tuple[Surveyed, ...], release: Release) -> Shipment | None:
+        """What has to be sent to those of *hosts* that lack *release*, from one that has it."""
+        self.shipping = Copying.of(self.fleet, hosts, release)
+        return self.shipping.shipment if self.shipping else None
 
     def plan_prune(self, *, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to remove what has expired."""

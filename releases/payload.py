@@ -6,15 +6,51 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from .build import Build
 from .errors import Refused
 from .layout import Release
-from .manifest import FILE, FOLDER, LINK, Difference, Entry
+from .manifest import FILE, FOLDER, LINK, Difference, Entry, Manifest
 
 CHUNK_BYTES = 1 << 18
 GZIP = 31  # zlib's window of 2**15 bytes, with the header and check sum of gzip
+
+
+class Source(Protocol):
+    """What a payload is made of."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """All of it."""
+
+    def target(self, entry: Entry) -> str:
+        """Where a link leads."""
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Exactly as many bytes as the manifest says; asked for in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A build as the source of a payload."""
+
+    build: Build
+
+    @property
+    def manifest(self) -> Manifest:
+        """All of it."""
+        return self.build.manifest
+
+    def target(self, entry: Entry) -> str:
+        """Where a link leads."""
+        with _unchanged(entry):
+            return os.readlink(self.build.tree / entry.path)
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Exactly as many bytes as the manifest says, or `Refused`."""
+        return _content(entry, self.build)
 
 
 class BinaryWriter(Protocol):
@@ -25,7 +61,7 @@ class BinaryWriter(Protocol):
 
 
 def stream(
-    build: Build,
+    source: Source,
     release: Release,
     difference: Difference,
     base: Release | None,
@@ -35,7 +71,7 @@ def stream(
     progress: Callable[[int], None],
     mtime: int,
 ) -> None:
-    """Write *build* to *into* for ``tar -xzpof -`` in ``releases/``; *record* becomes the file RELEASE.
+    """Write *source* to *into* for ``tar -xzpof -`` in ``releases/``; *record* becomes the file RELEASE.
 
     The manifest comes along as ``.manifest.gz``, which the check on the host takes away again.
     What is the same is a hard link into *base*, which therefore must lie beside. *progress* gets the bytes of
@@ -48,15 +84,15 @@ def stream(
     payload = _Payload(into, release.name, mtime)
     payload.folder("", 0o755)
     payload.record("RELEASE", record)
-    payload.record(".manifest.gz", build.manifest.packed())
+    payload.record(".manifest.gz", source.manifest.packed())
     same = {entry.path for entry in difference.same}
-    for entry in build.manifest.entries:
+    for entry in source.manifest.entries:
         if entry.path in same:
             if base is None:
                 raise ValueError(f"the same as in which release? {entry.path!r}")
             payload.same(entry, base)
         else:
-            payload.sent(entry, build, progress)
+            payload.sent(entry, source, progress)
     payload.end()
 
 
@@ -82,18 +118,16 @@ class _Payload:
         """A name for what *base* has."""
         self._member(entry.path, tarfile.LNKTYPE, _unwritable(entry), target=f"{base.name}/{entry.path}")
 
-    def sent(self, entry: Entry, build: Build, progress: Callable[[int], None]) -> None:
+    def sent(self, entry: Entry, source: Source, progress: Callable[[int], None]) -> None:
         """What the host does not have."""
         if entry.kind == FOLDER:
             self.folder(entry.path, entry.mode)
         elif entry.kind == LINK:
-            with _unchanged(entry):
-                target = os.readlink(build.tree / entry.path)
-            self._member(entry.path, tarfile.SYMTYPE, 0o777, target=target)
+            self._member(entry.path, tarfile.SYMTYPE, 0o777, target=source.target(entry))
             progress(entry.size_bytes)
         elif entry.kind == FILE:
             self._member(entry.path, tarfile.REGTYPE, _unwritable(entry), size_bytes=entry.size_bytes)
-            for chunk in _content(entry, build):
+            for chunk in source.content(entry):
                 self._write(chunk)
                 progress(len(chunk))
             self._fill(tarfile.BLOCKSIZE)

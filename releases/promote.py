@@ -9,7 +9,7 @@ from .history import prefix
 from .layout import Release
 from .plan import Batch, Phase, Plan, Step
 from .processes.kind import Switch
-from .rollback import check_target, common
+from .rollback import target
 from .strategies import grouped
 from .surveyed import Surveyed
 from .switching import Author, began, fleetwide, known, notes, number, switched_to
@@ -47,19 +47,19 @@ def abort(hosts: Hosts, author: Author) -> Plan:
     """Plan to take the canary that waits back; its release is marked bad on every host. Raises as `promote`."""
     canary = _waiting(hosts)
     on, _ = _parted(hosts, canary.release)
-    target = _before(on, canary.release)
+    back = _before(on, canary.release)
     n, plan = number(hosts), {}
     for host in hosts:
         tells = _told(host, n, canary, "aborted")
         if host in on:
-            check_target(host, target)
-            plan[host.name] = (*switched_to(host, known(host, n, target), "abort", author), tells)
+            _check_goes_back(host, back)
+            plan[host.name] = (*switched_to(host, known(host, n, back), "abort", author), tells)
         else:
             plan[host.name] = (
-                began(host, Switch(host.config.root, n, target, host.facts.live), "abort", author),
+                began(host, Switch(host.config.root, n, back, host.facts.live), "abort", author),
                 tells,
             )
-    return _plan("abort", hosts, on, target, plan)
+    return _plan("abort", hosts, on, back, plan)
 
 
 def _waiting(hosts: Hosts) -> Canary:
@@ -82,7 +82,13 @@ def _before(on: Hosts, release: Release) -> Release:
     """What the canary's hosts go back to: what was live before it, else the newest that all of them have proven."""
     named = {Release.parse(str(host.facts.history.live_since(release).get("previous", ""))) for host in on}
     same = named.pop() if len(named) == 1 else None
-    return same or common(on)
+    return same or target(on, None)
+
+
+def _check_goes_back(host: Surveyed, release: Release) -> None:
+    if release not in host.facts.complete:
+        raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
+    host.check_schema(release)
 
 
 def _proof(host: Surveyed, release: Release) -> tuple[Step, ...]:

@@ -6,8 +6,8 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import paramiko
 from fabric import Connection
@@ -105,6 +105,45 @@ class Session:
             lines = [line for line in _text(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
             cause = [line for line in lines if line.endswith(_CAUSES)][-1:]
             raise self._failed(name, channel.exit_status, [*lines, *cause, *late])
+
+    @contextmanager
+    def receiving(
+        self, name: str, command: str, directory: str, given: bytes, *, timeout_s: float = 600.0
+    ) -> Iterator[Callable[[int], bytes]]:
+        """Run *command* in *directory* on a channel of its own, with *given* as its stdin; gives what reads its stdout.
+
+        That returns at least one byte and at most so many, and raises as `run` does when none comes any more. So does
+        the end of the block, when more than that came. What it prints on stderr is lost. Nothing is held in memory.
+        """
+        limit = max(1, round(timeout_s))
+        channel = self._exec(directory, limit_s=limit + SILENCE_S)
+        stream = Stream(channel, self._unknown, self._lives)
+
+        def read(count: int) -> bytes:
+            try:
+                data = channel.recv(count)
+            except OSError as error:
+                raise self._unknown(str(error) or f"nothing came for {limit} s") from error
+            self._lives()
+            if not data:
+                raise self._short(name, channel)
+            return data
+
+        try:
+            stream.write(_line(f'#\nexec 2>/dev/null; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
+            # Beside us: what has much to say to much that is given would wait for us, and we for it.
+            threading.Thread(target=_feed, args=(stream, given), name=f"feed {self.host}", daemon=True).start()
+            yield read
+            if channel.recv(1):
+                raise self._failed(name, 74, ["more was sent than its manifest says"])
+        finally:
+            channel.close()
+
+    def _short(self, name: str, channel: paramiko.Channel) -> StepFailed | OutcomeUnknown:
+        """Why nothing comes any more: the command has ended, or the line has."""
+        if not channel.status_event.wait(SILENCE_S) or channel.exit_status < 0:
+            return self._unknown()
+        return self._failed(name, channel.exit_status or 74, ["less was sent than its manifest says"])
 
     @property
     def lost(self) -> bool:
@@ -341,6 +380,12 @@ class Stream:
             what()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self.lost(str(error)) from error
+
+
+def _feed(stream: Stream, given: bytes) -> None:
+    with suppress(OutcomeUnknown):  # whoever reads finds out
+        stream.write(given)
+        stream.end()
 
 
 def _ask(transport: paramiko.Transport) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,8 +13,8 @@ from .deploy import Shipment
 from .fleet import Fleet, remember
 from .layout import Release
 from .machines import compiled
-from .manifest import Manifest, difference
-from .payload import stream
+from .manifest import Difference, Manifest, difference
+from .payload import Built, Source, stream
 from .plan import Step
 from .surveyed import Surveyed
 
@@ -32,50 +33,14 @@ class Shipping:
     def of(cls, fleet: Fleet, build: Build, hosts: tuple[Surveyed, ...]) -> "Shipping":
         """Name the release, and learn what each host has already."""
         release = Release.at(datetime.now(UTC), digest=build.manifest.digest)
-        bases: Mapping[str, Manifest] = {
-            host.name: manifest
-            for host in hosts
-            if host.facts.newest and (manifest := fleet.manifest(host, host.facts.newest))
-        }
-        shipment = Shipment(release, build.manifest, build.revision, build.subject, bases, compiled(build))
+        found = bases(fleet, hosts)
+        shipment = Shipment(release, build.manifest, build.revision, build.subject, found, compiled(build))
         return cls(fleet, build, shipment)
 
     def send(self, name: str, step: Step, staged: Answer) -> None:
-        """Stream to one host what it lacks; all of it, when its newest release is not what it was."""
-        host = next(host for host in self.fleet.hosts if host.name == name)
-        base = host.facts.newest if name in self.shipment.bases else None
-        if base and staged.one("damaged"):
-            self.fleet.report.say(
-                f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)", name
-            )
-            base = None
-        needed = difference(self.build.manifest, self.shipment.bases[name] if base else None)
-        done = 0
-
-        def progress(count: int) -> None:
-            nonlocal done
-            done += count
-            self.fleet.report.sent(name, done, needed.bytes_sent)
-
-        session = self.fleet.sessions[name]
-        session.send(
-            step.label,
-            UNPACK,
-            str(host.config.root / "releases"),
-            lambda into: stream(
-                self.build,
-                self.shipment.release,
-                needed,
-                base,
-                self._record(),
-                into=into,
-                progress=progress,
-                mtime=int(time.time() + host.facts.clock_skew_s) - 2,  # never ahead of the host: tar would complain
-            ),
-            timeout_s=step.timeout_s,
-        )
-        self.fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
-        remember(self.shipment.release, self.build.manifest.packed())
+        """Stream to one host what it lacks."""
+        opened = nullcontext(Built(self.build))
+        deliver(self.fleet, self.shipment, name, step, staged, self._record(), lambda needed: opened)
 
     def _record(self) -> bytes:
         """RELEASE: what the release says of itself."""
@@ -88,3 +53,50 @@ class Shipping:
             "by": f"{author.who}@{author.place}",
         }
         return json.dumps(record, indent=1).encode() + b"\n"
+
+
+def bases(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Mapping[str, Manifest]:
+    """The manifest of what is newest on each host, where it can be read."""
+    return {
+        host.name: manifest
+        for host in hosts
+        if host.facts.newest and (manifest := fleet.manifest(host, host.facts.newest))
+    }
+
+
+def deliver(
+    fleet: Fleet,
+    shipment: Shipment,
+    name: str,
+    step: Step,
+    staged: Answer,
+    record: bytes,
+    opened: Callable[[Difference], AbstractContextManager[Source]],
+) -> None:
+    """Stream to one host what it lacks; all of it, when its newest release is not what it was."""
+    host = next(host for host in fleet.hosts if host.name == name)
+    base = host.facts.newest if name in shipment.bases else None
+    if base and staged.one("damaged"):
+        fleet.report.say(f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)", name)
+        base = None
+    needed = difference(shipment.manifest, shipment.bases[name] if base else None)
+    done = 0
+
+    def progress(count: int) -> None:
+        nonlocal done
+        done += count
+        fleet.report.sent(name, done, needed.bytes_sent)
+
+    mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
+    with opened(needed) as source:
+        fleet.sessions[name].send(
+            step.label,
+            UNPACK,
+            str(host.config.root / "releases"),
+            lambda into: stream(
+                source, shipment.release, needed, base, record, into=into, progress=progress, mtime=mtime
+            ),
+            timeout_s=step.timeout_s,
+        )
+    fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
+    remember(shipment.release, shipment.manifest.packed())

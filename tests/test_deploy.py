@@ -123,6 +123,20 @@ def test_a_release_that_is_there_is_verified_and_switched_to_without_a_bad_mark(
     assert plan.verb == "deploy"
 
 
+def test_a_release_that_a_host_lacks_is_sent_from_one_that_has_it() -> None:
+    """Linked, prepared and sealed there as any that is shipped; the plan says from where."""
+    settings = config(shared={"files": [".env"]}, prepare={"commands": ["make"]})
+    has = host(A, complete=[A, B], journal=[live(1, A)], name="web1", settings=settings)
+    lacks = host(A, complete=[A], journal=[live(1, A)], name="web2", settings=settings)
+    copy = Shipment(B, manifest("a", "b"), "1f0e", bases={"web2": manifest("a")}, source="web1")
+    plan = redeploy((has, lacks), B, ANA, copy=copy)
+    assert names(plan, "web1")[:3] == ["begin", "verify", "arm"]
+    assert names(plan, "web2")[:8] == ["begin", "stage", "send", "check", "link", "prepare", "seal", "arm"]
+    assert plan.steps["web2"][2].says == f"send 1 path, 1 B, from web1; link 1 file that {A} has already"
+    with pytest.raises(Refused, match="are free"):
+        redeploy((has, host(A, name="web2", settings=settings, free_kib="1")), B, ANA, copy=copy)
+
+
 def test_a_release_that_no_host_has_is_refused() -> None:
     """With the command that lists them."""
     with pytest.raises(Refused, match="no complete release"):

@@ -15,7 +15,7 @@ from releases.build import Build
 from releases.errors import Refused
 from releases.layout import Release
 from releases.manifest import FILE, FOLDER, LINK, Difference, Entry, Manifest, difference
-from releases.payload import stream
+from releases.payload import Built, stream
 from releases.tree import Exclusion, shipped
 
 OLD, NEW = Release("20310504T030201Z-00000001"), Release("20310504T030202Z-00000002")
@@ -74,7 +74,7 @@ def built(tree: Path, files: dict[str, bytes] | None = None) -> Build:
 def packed(build: Build, found: Difference, base: Release | None = None, release: Release = NEW) -> bytes:
     """The stream as bytes."""
     into = io.BytesIO()
-    stream(build, release, found, base, b"{}\n", into=into, progress=lambda _: None, mtime=1_700_000_000)
+    stream(Built(build), release, found, base, b"{}\n", into=into, progress=lambda _: None, mtime=1_700_000_000)
     return into.getvalue()
 
 
@@ -166,7 +166,7 @@ def test_progress_adds_up_to_what_the_plan_announced(tree: Path):
     """A bar that is full at the end, and moves within a large file."""
     build, steps = built(tree, {".release/web": b"exec web"}), list[int]()
     found = difference(build.manifest, None)
-    stream(build, NEW, found, None, b"{}", into=io.BytesIO(), progress=steps.append, mtime=0)
+    stream(Built(build), NEW, found, None, b"{}", into=io.BytesIO(), progress=steps.append, mtime=0)
     assert sum(steps) == found.bytes_sent
     assert max(steps) < 700_001
 
@@ -192,7 +192,7 @@ def test_a_file_that_changes_meanwhile_is_refused_by_name(change: str, tree: Pat
             file.mkdir()
     found = difference(build.manifest, None)
     with pytest.raises(Refused, match="'big' changed"):
-        stream(build, NEW, found, None, b"{}", into=into, progress=lambda _: None, mtime=0)
+        stream(Built(build), NEW, found, None, b"{}", into=into, progress=lambda _: None, mtime=0)
     assert subprocess.run(["gzip", "-t"], input=into.getvalue(), capture_output=True).returncode
 
 
@@ -204,13 +204,13 @@ from pathlib import Path
 from releases.build import Build
 from releases.layout import Release
 from releases.manifest import FILE, Entry, Manifest, difference
-from releases.payload import stream
+from releases.payload import Built, stream
 class Nowhere:
     def write(self, data): pass
 manifest = Manifest.of([Entry("big", FILE | 0o644, "0" * 64, 300 << 20)])
 build = Build(Path(sys.argv[1]), manifest, "folder", {}, "", False)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-stream(build, Release("20310504T030201Z-00000001"), difference(manifest, None), None, b"", into=Nowhere(),
+stream(Built(build), Release("20310504T030201Z-00000001"), difference(manifest, None), None, b"", into=Nowhere(),
        progress=lambda n: None, mtime=0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """

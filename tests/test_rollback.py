@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from releases.deploy import Shipment
 from releases.errors import Refused, UsageError
 from releases.rollback import rollback
-from tests.hosts import ANA, A, B, C, D, host, live
+from releases.surveyed import Surveyed
+from tests.hosts import ANA, A, B, C, D, host, live, manifest
 
 
 def migrated(release: object, phase: str, *names: str, left: tuple[str, ...] = ()) -> str:
@@ -68,15 +70,6 @@ def test_a_contract_migration_that_the_target_itself_brought_is_no_obstacle() ->
     assert rollback((host(B, complete=[A, B], journal=journal),), ANA).release == A
 
 
-def test_a_fleet_goes_back_to_the_newest_that_every_host_has() -> None:
-    """Not to one that a host lacks, never proved, or has left as bad."""
-    journal = [live(1, A), live(2, B), live(3, C)]
-    whole = host(C, complete=[A, B, C], journal=journal, name="web1")
-    assert rollback((whole, host(C, complete=[A, C], journal=journal, name="web2")), ANA).release == A
-    never = host(C, complete=[A, B, C], journal=[live(1, A), live(3, C)], name="web2")
-    assert rollback((whole, never), ANA).release == A
-
-
 def test_a_contract_migration_of_a_deploy_that_left_this_host_out_is_no_obstacle_for_what_came_later() -> None:
     """P8: it is as old as its event, whose release was never deployed here."""
     contracted = json.dumps({**json.loads(migrated(B, "contract", "drop")), "deploy": 2})
@@ -84,3 +77,45 @@ def test_a_contract_migration_of_a_deploy_that_left_this_host_out_is_no_obstacle
     assert rollback((found,), ANA).release == C
     with pytest.raises(Refused, match="contract migration drop"):
         rollback((found,), ANA, to=str(A))
+
+
+JOURNAL = [live(1, A), live(2, B), live(3, C)]
+COPY = Shipment(B, manifest("a"), source="web1")
+
+
+def fleet(**web2: object) -> tuple[Surveyed, ...]:
+    """Two hosts on C; the second is as it is given."""
+    whole = host(C, complete=[A, B, C], journal=JOURNAL, name="web1")
+    return whole, host(**{"current": C, "complete": [A, C], "journal": JOURNAL, "name": "web2"} | web2)  # type: ignore[arg-type]
+
+
+def test_a_fleet_goes_back_to_the_newest_that_some_host_has_and_has_proven() -> None:
+    """Who lacks it is sent it from there, and prepares it anew; who has it compares it with its manifest."""
+    plan = rollback(fleet(), ANA, copy=COPY)
+    names = {name: [step.name for step in steps] for name, steps in plan.steps.items()}
+    assert (plan.release, names["web1"][:2]) == (B, ["begin", "verify"])
+    assert names["web2"][:5] == ["begin", "stage", "send", "check", "seal"]
+    assert plan.steps["web2"][2].says == "send 1 path, 1 B, from web1"
+    assert rollback(fleet(complete=[A, B, C], journal=[live(1, A), live(3, C)]), ANA).release == B
+
+
+def test_what_any_host_left_as_bad_is_no_target() -> None:
+    """Whoever has it."""
+    journal = [live(1, A), live(2, B), live(3, A, B, "rollback"), live(4, C)]
+    assert rollback(fleet(journal=journal), ANA).release == A
+
+
+def test_a_host_on_the_target_already_stays_as_it_is() -> None:
+    """After a deploy that was kept where it was proven."""
+    plan = rollback(fleet(current=B, complete=[A, B], journal=JOURNAL[:-1]), ANA)
+    assert (plan.release, list(plan.steps)) == (B, ["web1"])
+    assert plan.notes == (f"web2: {B} is live there already",)
+
+
+def test_a_host_that_is_only_behind_must_not_have_its_release_marked_bad() -> None:
+    """It is left out, or joins first; by name all go."""
+    behind = fleet(current=A, journal=JOURNAL[:1])
+    with pytest.raises(Refused, match=f"^{C} is live on web1 and {A} is live on web2: ") as caught:
+        rollback(behind, ANA, copy=COPY)
+    assert "--without" in caught.value.hint
+    assert set(rollback(behind, ANA, to=str(B), copy=COPY).steps) == {"web1", "web2"}

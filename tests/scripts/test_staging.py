@@ -1,5 +1,6 @@
 """stage, check, link and seal: how a release becomes complete."""
 
+import base64
 import os
 import stat
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from releases import steps
 from releases.layout import Release
+from releases.manifest import LINK
 from tests.hosts import config
-from tests.scripts.running import HOSTILE, A, B, C, Here, arrived
+from tests.scripts.running import HOSTILE, A, B, C, Here, arrived, manifest
 
 
 def mode(path: Path) -> int:
@@ -229,3 +231,20 @@ def test_a_release_that_cannot_be_made_read_only_is_not_complete(here: Here) -> 
     (here.private / "manifests" / f".{A}.gz").write_text("x")
     assert here.run(steps.seal(here.layout, A, again=False)).code != 0
     assert not (here.private / "manifests" / f"{A}.gz").exists()
+
+
+def test_what_a_manifest_does_not_tell_of_a_release_is_told_by_the_host(here: Here) -> None:
+    """Where its links lead, in the order of the manifest and whatever they are called; what it says of itself."""
+    directory = here.release(A, {"file": "x", "RELEASE": "{}"}, complete=False)
+    for name in HOSTILE:
+        (directory / f"l{name.replace('/', '_')}"[:200]).symlink_to(name)
+    release = here.complete(directory)
+    wanted = [
+        os.readlink(directory.parent / release.name / e.path)
+        for e in manifest(directory.parent / release.name).entries
+        if e.kind == LINK
+    ]
+    ran = here.run(here.step("original", release=release))
+    assert (ran.code, ran.err) == (0, "")
+    assert [os.fsdecode(base64.b64decode(text)) for text in ran.answer.all("target")] == wanted
+    assert base64.b64decode(ran.answer.one("record")) == b"{}"
