@@ -80,6 +80,7 @@ def held(hosts: tuple[Surveyed, ...], plan: Plan) -> Plan:
         steps={host.name: _held(host, plan, first) for host in hosts},
         batches=(*watched, Batch(rest, wait=True)),
         holds=first,
+        keeps=False,  # a canary that not every host knows of would be no canary
     )
 
 

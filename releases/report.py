@@ -63,6 +63,7 @@ class Report:
             notes=list(plan.notes),
             local={when: list(runs) for when, runs in plan.local.items()},
             batches=[list(batch.hosts) for batch in plan.batches],
+            holds=list(plan.holds),
             steps=steps,
         )
 

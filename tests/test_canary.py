@@ -85,6 +85,13 @@ def test_a_canary_is_held_only_where_it_can_go_back() -> None:
     assert shipped(before(*NAMES, settings=watched)).holds == ()
 
 
+def test_a_canary_is_held_by_all_or_goes_back() -> None:
+    """Also where what was proven may stay when another fails."""
+    stop = config(strategy={"kind": "canary", "hold": True, "on_failure": "stop"})
+    plan = shipped(before(*NAMES, settings=stop))
+    assert (plan.holds, plan.keeps) == (("web1",), False)
+
+
 def test_a_release_that_is_there_already_is_held_as_well() -> None:
     """deploy --release."""
     hosts = tuple(host(A, complete=[A, B], journal=[live(1, A)], settings=HOLD, name=n) for n in NAMES)
