@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.test_fleet import NAMES, Fleet
+from tests.journeys.test_fleet import FAILS, NAMES, Fleet
 from tests.refusal import told
 from tests.sshd import Sshd
 
@@ -55,8 +55,13 @@ def test_a_canary_waits_and_is_promoted(fleet: Fleet) -> None:
     told(fleet.run("deploy", "--promote"), code=10, says=("no canary waits",), hint="hold = true")
 
 
-def test_a_canary_waits_and_is_aborted(fleet: Fleet) -> None:
-    """It goes back, and no rollback ever returns to it; the rest never knew it."""
+def test_a_canary_whose_promotion_fails_waits_on_and_is_aborted(fleet: Fleet) -> None:
+    """What was promoted goes back first; the canary then, and no rollback ever returns to it."""
+    fleet.configure(f'[hooks]\nafter_switch = ["{FAILS.format("three")}"]\n')
+    told(fleet.run("deploy", "--promote"), code=12, says=("/three: after_switch failed",))
+    assert fleet.each == ["v2", "v1", "v1"]
+    assert ["canary" in note for note in notes(fleet)] == [True] * 3
+    fleet.configure()
     result = fleet.run("deploy", "--abort-canary")
     assert (result.code, fleet.each) == (0, ["v1"] * 3), result.err
     assert notes(fleet) == [""] * 3
