@@ -11,6 +11,7 @@ from .fleet import Fleet
 from .history import prefix
 from .outcome import Outcome
 from .plan import Phase, Plan, Step
+from .rotation import Rotation
 from .surveyed import Surveyed
 
 RECONNECT_S = 75.0  # longer than the host's own patience with a silent line
@@ -23,6 +24,7 @@ class Aftermath:
     plan: Plan
     fleet: Fleet
     failed: Mapping[str, ReleaseError]
+    rotation: Rotation
 
     @property
     def first(self) -> ReleaseError:
@@ -40,9 +42,10 @@ class Aftermath:
     def taken_back(self, order: tuple[tuple[str, ...], ...]) -> Outcome:
         """Every host of *order* goes back, and all say of themselves what is true; ``live``: it was confirmed."""
         for names in order:
-            here = [n for n in names if n in self.fleet.sessions and not isinstance(self.failed.get(n), OutcomeUnknown)]
+            here = [n for n in names if n in self.fleet.sessions and not self._is_gone(n)]
             self.fleet.each(here, self._take_back)
         found = self._looked()
+        self.rotation.everybody_back()
         why, hint, words = self._why(found), self.first.hint, self._words(found)
         known = [host.facts for host in found.values() if host]
         switched = [host.facts for name in self.plan.hosts_of(Phase.CONFIRM) if (host := found[name])]
@@ -56,6 +59,11 @@ class Aftermath:
         if live or stuck or any(end.get("code") for end in back):
             return Outcome("partial", why=why, hint=hint, hosts=words)
         return Outcome("reverted" if back else "unchanged", why=why, hint=hint, hosts=words)
+
+    def _is_gone(self, name: str) -> bool:
+        """Has the line to the host itself dropped?"""
+        error = self.failed.get(name)
+        return isinstance(error, OutcomeUnknown) and error.host == name
 
     def _is_confirmed(self, facts: Facts) -> bool:
         """By the rename; the journal may not have been told yet."""
@@ -73,6 +81,7 @@ class Aftermath:
 
     def _take_back(self, name: str) -> None:
         report = self.fleet.report
+        self.rotation.leave_again(name)
         step = Step("takeback", {"root": self.fleet.targets[name].config.root}, "take the switch back", timeout_s=300)
         report.began_step(name, step)
         try:
@@ -81,6 +90,7 @@ class Aftermath:
         except ReleaseError as error:
             report.failed_step(name, step, str(error))
             report.say(str(error))
+        self.rotation.come_back(name)
 
     def _looked(self) -> dict[str, Surveyed | None]:
         """What is true on each host; None where it cannot be reached."""
@@ -129,5 +139,6 @@ class Aftermath:
             end = host.facts.history.ended("reverted", self.plan.number)
             stuck = str(self.plan.number) in host.facts.armed
             more = ", not taken back whole" if end.get("code") else ", could not be taken back" if stuck else ""
+            more += ", still out of rotation" if name in self.rotation.out else ""
             words[name] = f"live: {host.facts.live or 'nothing'}{more}"
         return words

@@ -25,6 +25,21 @@ def armed(plan: Plan, name: str, step: Step, switch: Switch) -> Step:
     return replace(step, values={**step.values, **more})
 
 
+def guarded(step: Step, number: int) -> Step:
+    """The arm of a balancer's host, which brings one server back; the same scripts settle it as that of a switch."""
+    assert step.undo
+    event = {"event": "undrained", "deploy": number, "server": step.process}
+    more = {
+        "previous": "",
+        "takeback": _sequence((step.undo,)),
+        "finish": "",
+        "live": prefix(event),
+        "reverted": prefix({**event, "by": "the dead man's switch"}),
+        "waiter": render(Step("waiter", {"root": step.values["root"]}, "")),
+    }
+    return replace(step, values={**step.values, **more})
+
+
 def _sequence(each: tuple[Step, ...]) -> str:
     """One script that runs all of *each*, the later ones even when an earlier one fails."""
     lines = [f"sh -c {quoted(render(step))} || code=$?" for step in each]

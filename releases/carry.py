@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from . import steps
 from .aftermath import Aftermath
 from .answer import Answer
-from .arming import armed
+from .arming import armed, guarded
 from .canary import WAYS, standing
 from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
@@ -20,9 +20,10 @@ from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan, Step, Verdict
 from .processes.kind import Switch
+from .rotation import Rotation
 
 AGAIN_S = 0.2
-UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe"})
+UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
 Send = Callable[[str, Step, Answer], None]
 
 
@@ -47,6 +48,10 @@ class Carriage:
     reached: Phase = Phase.STAGE
     proven: list[str] = field(default_factory=list)
     published: dict[str, float] = field(default_factory=dict)
+    rotation: Rotation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rotation = Rotation(self.plan, self.fleet)
 
     def carry(self) -> Outcome:
         """Carry the whole plan; the outcome says what is true, whatever happened on the way."""
@@ -55,6 +60,8 @@ class Carriage:
             outcome = self._carried()
         except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
             outcome = self._given_up()
+        finally:
+            self.rotation.everybody_back()
         hosts = outcome.hosts or (self._standing() if outcome.name in ("live", "already_live") else {})
         release = str(self.plan.release or "")
         return replace(outcome, release=release, seconds=time.monotonic() - began, hosts=hosts)
@@ -191,12 +198,14 @@ class Carriage:
     def _step(self, name: str, step: Step) -> None:
         report = self.fleet.report
         report.began_step(name, step)
+        self.rotation.begins(name, step)
         try:
             verdict = self._done(name, step)
         except ReleaseError as error:
             report.failed_step(name, step, str(error))
             raise
         self.skips.setdefault(name, set()).update(verdict.skips)
+        self.rotation.ended(name, step)
         if step.name == "publish":
             self.published[name] = time.monotonic()
         report.ended_step(name, step, verdict.note)
@@ -216,6 +225,8 @@ class Carriage:
             verdict = step.judge(answer) if step.judge else Verdict()
             if verdict:
                 return verdict
+            if step.lenient and time.monotonic() >= end:
+                return replace(verdict, note=verdict.why)
             if verdict.final or time.monotonic() >= end:
                 self._hear_last_words(name, step, verdict.about)
                 raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
@@ -237,6 +248,8 @@ class Carriage:
         switch = Switch(root, plan.number, release, self._previous(name))
         if step.name == "arm":
             return armed(plan, name, step, switch)
+        if step.name == "guard" and step.template == "arm":
+            return guarded(step, plan.number)
         if step.name == "share":
             return replace(step, values={**step.values, "untold": self._journaled(str(step.values["leader"]))})
         return steps.filled(step, switch)
@@ -308,7 +321,7 @@ class Carriage:
                     self.fleet.report.say(f"warning: {error}")
 
     def _aftermath(self) -> Aftermath:
-        return Aftermath(self.plan, self.fleet, self.failed)
+        return Aftermath(self.plan, self.fleet, self.failed, self.rotation)
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from . import steps
 from .canary import check_none_waits, held
 from .config import Config
+from .draining import balanced
 from .errors import Refused
 from .layout import Release
 from .manifest import Difference, Manifest, difference
@@ -64,8 +65,8 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
         _forecast(host, shipment)
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leader=host.leader(hosts)) for host in hosts}
-    whole = fleetwide(hosts)
-    return held(hosts, Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, _notes(hosts, shipment), **whole))
+    said, whole = _notes(hosts, shipment), fleetwide(hosts)
+    return held(hosts, balanced(Plan("deploy", n, shipment.release, hosts[0].facts.live, plan, said, **whole), hosts))
 
 
 def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author, *, copy: Shipment | None = None) -> Plan:
@@ -81,7 +82,8 @@ def redeploy(hosts: tuple[Surveyed, ...], release: Release, author: Author, *, c
         first = (*expanding(host, switch, leads=host is leader), *_sharing(host, leader))
         plan[host.name] = made_live(host, switch, "deploy", author, copy, *first)
     said = arrival_notes(hosts, release, copy)
-    return held(hosts, Plan("deploy", n, release, hosts[0].facts.live, plan, said, **fleetwide(hosts)))
+    whole = Plan("deploy", n, release, hosts[0].facts.live, plan, said, **fleetwide(hosts))
+    return held(hosts, balanced(whole, hosts))
 
 
 def check_there(hosts: tuple[Surveyed, ...], release: Release, copy: Shipment | None) -> None:

@@ -93,6 +93,11 @@ class Facts:
         return self.answer.one("machine")
 
     @property
+    def drained(self) -> str:
+        """The deploy that took the host out of rotation by a command, and has not brought it back; else empty."""
+        return self.answer.one("drained")
+
+    @property
     def newest(self) -> Release | None:
         """The complete release that the next one is likest to: the live one, else the one proven last, else any."""
         if self.live in self.complete:

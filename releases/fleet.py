@@ -2,9 +2,11 @@
 
 import base64
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -13,14 +15,16 @@ from fabric import Connection
 
 from . import steps
 from .answer import Answer
+from .balancers.hosts import balancers, homeless
 from .config import Target
 from .connection import connect
-from .errors import LockHeld, OutcomeUnknown, ReleaseError, Unreachable
+from .errors import LockHeld, OutcomeUnknown, Refused, ReleaseError, Unreachable
 from .facts import Facts
 from .history import prefix
 from .layout import Layout, Release
+from .local import run
 from .manifest import Manifest, ManifestError
-from .plan import Step
+from .plan import HERE, Step
 from .processes.kinds import kinds
 from .report import Report
 from .scripts import render
@@ -39,6 +43,8 @@ class Fleet:
 
     def __init__(self, targets: tuple[Target, ...], report: Report, author: Author) -> None:
         self.targets = {target.name: target for target in targets}
+        self.places = self.targets  # with the hosts of balancers, where a command tells those
+        self._turns: dict[str, threading.Lock] = {}
         self.report, self.author = report, author
         self.mark = os.urandom(8).hex()  # tells our own locks from those of others
         self.sessions: dict[str, Session] = {}
@@ -55,20 +61,25 @@ class Fleet:
         sessions, self.sessions = self.sessions, {}
         self._at_once(sessions, lambda name: sessions[name].close())
 
-    def open(self, *, locked: bool, wait_s: float = 0.0) -> tuple[Surveyed, ...]:
+    def open(self, *, locked: bool, wait_s: float = 0.0, balanced: bool = False) -> tuple[Surveyed, ...]:
         """Connect to all hosts at once, lock them in sorted order or none, settle what was left, and survey them.
 
-        Raises `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`;
-        then no session is left open.
+        *balanced*: and to the hosts of their balancers, which are asked whether they can do what is wanted. Raises
+        `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`; then no
+        session is left open.
         """
+        self.places = {**self.targets, **(balancers(self.targets) if balanced else {})}
         connections: dict[str, Connection] = {}
         try:
-            self._at_once(self.targets, lambda name: connections.update({name: connect(self.targets[name])}))
+            self._at_once(self.places, lambda name: connections.update({name: connect(self.places[name])}))
             for name in sorted(connections):
                 self._lock(name, connections[name], locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
             check_apart(found)
+            found = tuple(self._at_once(self.targets, lambda n: self._asked(n, found)).values()) if balanced else found
             self.hosts = tuple(host.knowing(found) for host in found)
+            for host in self.hosts if locked and balanced else ():
+                self._bring_back(host)
         except BaseException:
             self.close()
             for connection in connections.values():
@@ -77,14 +88,24 @@ class Fleet:
         return self.hosts
 
     def reopen(self, name: str, *, within_s: float) -> Surveyed:
-        """A new session with a host whose line dropped; it settles what was left. Raises as `open` does."""
+        """A new session with a host whose line dropped, and what is true there. Raises as `open` does."""
+        self.rejoin(name, within_s=within_s)
+        return self.survey(name)
+
+    def reaches(self, name: str) -> bool:
+        """Is there a session with it, whose line is not known to be gone?"""
+        session = self.sessions.get(name)
+        return bool(session and not session.lost)
+
+    def rejoin(self, name: str, *, within_s: float) -> None:
+        """A new session with a place whose line dropped; it settles what was left. Raises as `open` does."""
         end, pause = time.monotonic() + within_s, 0.5
         if broken := self.sessions.pop(name, None):
             broken.close()
         while True:
             try:
-                self._lock(name, connect(self.targets[name]), locked=True, wait_s=max(0.0, end - time.monotonic()))
-                return self.survey(name)
+                self._lock(name, connect(self.places[name]), locked=True, wait_s=max(0.0, end - time.monotonic()))
+                return
             except (Unreachable, OutcomeUnknown):
                 if time.monotonic() + pause > end:
                     raise
@@ -94,12 +115,25 @@ class Fleet:
     def run(self, name: str, step: Step, *, number: int = 0, out: Callable[[str], None] | None = None) -> Answer:
         """Run one step on one host; with *number* its beginning and end are journaled.
 
-        With *out* each line that it prints is handed there as it comes.
+        With *out* each line that it prints is handed there as it comes. What goes *via* another place waits for its
+        turn there, since hosts are carried at once.
         """
+        if step.via == HERE:
+            return self._run_here(name, step)
         event = {"event": "step", "deploy": number, "step": step.label} if number else None
-        if not (session := self.sessions.get(name)):
-            raise ReleaseError(f"{name}: there is no session any more for {step.label}")
-        return session.run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
+        where = step.via or name
+        if not (session := self.sessions.get(where)):
+            raise Unreachable(f"{where}: there is no session any more for {step.label}")
+        with self._turns.setdefault(where, threading.Lock()):
+            return session.run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
+
+    def _run_here(self, name: str, step: Step) -> Answer:
+        """Run a step of the controller's own."""
+        command, environment = str(step.values["command"]), step.values["environment"]
+        assert isinstance(environment, Mapping)
+        what, limit_s = f"{name}: {step.label}", step.timeout_s
+        run(what, command, environment=environment, timeout_s=limit_s, say=lambda line: self.report.say(line, "local"))
+        return Answer()
 
     def each(self, names: Iterable[str], do: Callable[[str], T]) -> Mapping[str, T | ReleaseError]:
         """Do it on all hosts at once; a host's error stands in place of its result."""
@@ -132,7 +166,7 @@ class Fleet:
         return manifest if manifest.digest.startswith(release.short_digest) else None
 
     def _lock(self, name: str, connection: Connection, *, locked: bool, wait_s: float) -> None:
-        layout, end, told = Layout(self.targets[name].config.root), time.monotonic() + wait_s, ""
+        layout, end, told = Layout(self.places[name].config.root), time.monotonic() + wait_s, ""
         lock = str(layout.private / "lock") if locked else ""
         while True:
             try:
@@ -140,6 +174,8 @@ class Fleet:
                     connection, name, lock=lock, hear=lambda line: self.report.say(line, name)
                 )
                 break
+            except Refused as error:
+                raise (error if name in self.targets else homeless(self.places[name], error)) from error
             except LockHeld as busy:
                 mine, _, other = busy.mark.partition(" ")
                 if mine == self.mark:
@@ -159,8 +195,37 @@ class Fleet:
             holder |= {"ci": self.author.ci} if self.author.ci else {}
             answer = self.run(name, steps.settle(layout, prefix(holder)))
             for line in answer.all("reverted"):
-                self.report.say(f"deploy {line.split()[0]} had died before it was confirmed: it was taken back", name)
-                self.report.event("settled", name, deploy=line.split()[0])
+                self._tell_settled(name, line.split()[0])
+
+    def _tell_settled(self, name: str, arm: str) -> None:
+        if name in self.targets:
+            self.report.say(f"deploy {arm} had died before it was confirmed: it was taken back", name)
+        else:
+            server, _, arm = arm.rpartition(".")
+            self.report.say(f"deploy {arm} had died, and left {server} out of rotation: it is back", name)
+        self.report.event("settled", name, deploy=arm)
+
+    def _asked(self, name: str, found: tuple[Surveyed, ...]) -> Surveyed:
+        """What the balancer of one host says; raises `Refused` when it could not do what is wanted of it."""
+        host = next(host for host in found if host.name == name)
+        step = host.balancer.check() if host.balancer and not host.root_problem() else None
+        if not step or not host.balancer:
+            return host
+        answer = self.run(name, step)
+        if problem := host.balancer.problem(answer):
+            raise problem
+        return replace(host, rotation=answer)
+
+    def _bring_back(self, host: Surveyed) -> None:
+        """Who was left out of rotation by a deploy that has died, and can only be brought back from here."""
+        if not host.facts.drained or not host.balancer:
+            return
+        self.report.say(
+            f"deploy {host.facts.drained} had died, and left it out of rotation: it is brought back", host.name
+        )
+        for step in host.balancer.undrain(int(host.facts.drained)):
+            self.run(host.name, step)
+        self.report.event("undrained", host.name, deploy=host.facts.drained)
 
     def survey(self, name: str) -> Surveyed:
         """Ask one host, over its open session, for all that `Facts` knows."""

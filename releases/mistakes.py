@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from .balancing import BALANCERS
 from .servers import KINDS, PLANNED_KINDS
 from .settings import Config
 from .wording import Loc, mistake, nearest, shown
@@ -26,8 +27,11 @@ EXPECTED: Mapping[str, str] = {
     "model_attributes_type": "a table",
     "mapping_type": "a table",
     "dict_type": "a table",
-    "union_tag_not_found": '"systemd", "gunicorn" or "command"',
-    "union_tag_invalid": '"systemd", "gunicorn" or "command"',
+}
+# Tables that are one of several kinds: how deep they lie, which kinds there are, and how those are told.
+TAGGED: Mapping[str, tuple[int, Mapping[str, type[BaseModel]], str]] = {
+    "processes": (2, KINDS, '"systemd", "gunicorn" or "command"'),
+    "balancer": (1, BALANCERS, '"haproxy", "nginx", "file" or "command"'),
 }
 
 
@@ -47,13 +51,16 @@ def _line(details: ErrorDetails, place: Callable[[Loc], str], siblings: Sequence
             return mistake(where, f"one of {', '.join(known)}", shown(word) + nearest(word, known))
         case "planned":
             return f'{where}: "{context["kind"]}" is not built yet: {context["built"]}'
-        case "union_tag_invalid" if context["tag"] in PLANNED_KINDS:
+        case "union_tag_invalid" if loc[0] == "processes" and context["tag"] in PLANNED_KINDS:
             return f'{where}: "{context["tag"]}" is not built yet: only "systemd", "gunicorn" and "command"'
         case "union_tag_invalid":
-            kind = _at(value, ("kind",))
-            return mistake(where, EXPECTED["union_tag_invalid"], _found(kind, (*KINDS, *PLANNED_KINDS)))
-        case "missing" | "union_tag_not_found":
-            return mistake(where, EXPECTED[details["type"]].format(**context), "nothing")
+            _, known_kinds, told = TAGGED[str(loc[0])]
+            planned = PLANNED_KINDS if loc[0] == "processes" else ()
+            return mistake(where, told, _found(_at(value, ("kind",)), (*known_kinds, *planned)))
+        case "union_tag_not_found":
+            return mistake(where, TAGGED[str(loc[0])][2], "nothing")
+        case "missing":
+            return mistake(where, EXPECTED["missing"], "nothing")
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"])
             return mistake(where, " or ".join(f'"{choice}"' for choice in choices), _found(value, choices))
@@ -70,7 +77,8 @@ def _found(value: Any, choices: Sequence[str]) -> str:
 
 def _written(loc: Loc, context: Mapping[str, Any]) -> Loc:
     """Leave out of *loc* what pydantic adds, and add what only the rule knows."""
-    loc = loc[:2] + loc[3:] if _is_tagged(loc) else loc
+    if depth := _tag(loc):
+        loc = loc[:depth] + loc[depth + 1 :]
     return (*(part for part in loc if part != "[key]"), *_key(context))
 
 
@@ -86,14 +94,17 @@ def _at(value: Any, key: tuple[str, ...]) -> Any:
     return value
 
 
-def _is_tagged(loc: Loc) -> bool:
-    return len(loc) > 2 and loc[0] == "processes" and loc[2] in KINDS
+def _tag(loc: Loc) -> int:
+    """Where in *loc* pydantic has put the kind of a table; 0 for nowhere."""
+    depth, kinds, _ = TAGGED.get(str(loc[0]), (0, {}, "")) if loc else (0, {}, "")
+    return depth if depth and len(loc) > depth and loc[depth] in kinds else 0
 
 
 def _section(loc: Loc) -> type[BaseModel]:
     """Find the section at *loc* as pydantic writes it."""
-    section: type[BaseModel] = KINDS[str(loc[2])] if _is_tagged(loc) else Config
-    for part in loc[3:] if _is_tagged(loc) else loc:
+    depth = _tag(loc)
+    section: type[BaseModel] = TAGGED[str(loc[0])][1][str(loc[depth])] if depth else Config
+    for part in loc[depth + 1 :] if depth else loc:
         annotation = section.model_fields[str(part)].annotation
         section = next(kind for kind in (annotation, *get_args(annotation)) if _is_section(kind))
     return section

@@ -69,9 +69,9 @@ class Operations:
         self.report.release_terminal()
         self.fleet.close()
 
-    def survey(self, *, locked: bool = False) -> tuple[Surveyed, ...]:
-        """Connect, and learn what is true on every host."""
-        return self.fleet.open(locked=locked, wait_s=self.wait_s)
+    def survey(self, *, locked: bool = False, balanced: bool = False) -> tuple[Surveyed, ...]:
+        """Connect, and learn what is true on every host; *balanced*: and whether their balancers can do their part."""
+        return self.fleet.open(locked=locked, wait_s=self.wait_s, balanced=balanced)
 
     def plan_deploy(
         self,
@@ -91,13 +91,13 @@ class Operations:
         if promote or abort_canary:
             return self._plan_decision(promote, abort_canary, bool(release or force), dry_run)
         if release is not None:
-            hosts, named = self.survey(locked=not dry_run), Release.named(release)
+            hosts, named = self.survey(locked=not dry_run, balanced=True), Release.named(release)
             return deploy.redeploy(hosts, named, self.fleet.author, copy=self._copy(hosts, named))
         config, files = self.targets[0].config, shipped_files(self.targets)
         built = build(self.project, config, revision, files=files, say=lambda line: self.report.say(line, "build"))
         if built.dirty:
             self.report.say("the work tree has changes that are not committed: they are not shipped", "build")
-        hosts = self.survey(locked=not dry_run)
+        hosts = self.survey(locked=not dry_run, balanced=True)
         shipping = self.shipping = Shipping.of(self.fleet, built, hosts)
         return deploy.deploy(hosts, shipping.shipment, self.fleet.author, force=force)
 
@@ -108,12 +108,12 @@ class Operations:
                 hint="one of them, without --release and --force",
             )
         decide = deciding.promote if promote else deciding.abort
-        return decide(self.survey(locked=not dry_run), self.fleet.author)
+        return decide(self.survey(locked=not dry_run, balanced=True), self.fleet.author)
 
     def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""
         check_fits(self.targets[0].config.strategy, self.everybody)
-        hosts = self.survey(locked=not dry_run)
+        hosts = self.survey(locked=not dry_run, balanced=True)
         copy = self._copy(hosts, rollback.target(hosts, to))
         return rollback.rollback(hosts, self.fleet.author, to=to, copy=copy)
 

@@ -13,6 +13,9 @@ Values = Mapping[str, object]
 # What a plan may lack because of what is there already: a release that was made before has no need to be made, …
 MAKING = frozenset({"stage", "send", "check", "link", "prepare", "seal", "pending", "expand"})
 BY_CHANCE = frozenset({"probe", "share", "verify", "prune"})  # … nothing was live, or nothing has expired
+HERE = "here"  # what carries a step that runs on the controller
+LEAVING = ("guard", "drain", "drained")  # how a host leaves the rotation of its balancer, …
+RETURNING = ("undrain", "serving", "unguard")  # … and comes back
 SWITCHING = frozenset(
     {"begin", "rehearse", "before_switch", "arm", "start", "publish", "reload", "after_switch", "prove", "settled"}
     | {"confirm", "retire", "finish"}
@@ -60,7 +63,8 @@ class Step:
     *says* is its line in a plan. *undo* takes it back; doing either twice changes nothing. *judge* reads the
     answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over.
     *streams*: the payload of the release is sent while it runs. *words*: what is run when the judge is not content,
-    to hear the last words of the process that it blames.
+    to hear the last words of the process that it blames. *via*: whose session carries it, if not that of the host: a
+    balancer's, or `HERE`. *lenient*: when its patience is over, that is said, and the plan goes on.
     """
 
     name: str
@@ -75,6 +79,8 @@ class Step:
     process: str = ""
     streams: bool = False
     words: "tuple[Step, ...]" = ()
+    via: str = ""
+    lenient: bool = False
 
     @property
     def label(self) -> str:
@@ -141,8 +147,11 @@ class Plan:
         return self._edited(name, lambda found: ())
 
     def takes_back(self, host: str) -> tuple[Step, ...]:
-        """What undoes the switch on *host*: the link first, since what reloads reads it, then last touched first."""
-        undone = [s for s in reversed(self.steps[host]) if s.phase is Phase.SWITCH and s.undo]
+        """What undoes the switch on *host*: the link first, since what reloads reads it, then last touched first.
+
+        What was done elsewhere is not among it: the host cannot undo that.
+        """
+        undone = [s for s in reversed(self.steps[host]) if s.phase is Phase.SWITCH and s.undo and not s.via]
         undone.sort(key=lambda step: step.name != "publish")
         return tuple(step.undo for step in undone if step.undo)
 
@@ -150,13 +159,21 @@ class Plan:
         """What follows a confirmed switch on *host*, and is done by whoever comes next if the deployer dies."""
         return tuple(s for s in self.steps[host] if s.phase is Phase.AFTER and s.process)
 
+    def leaving(self, host: str) -> tuple[Step, ...]:
+        """What takes *host* out of the rotation of its balancer."""
+        return tuple(step for step in self.steps[host] if step.name in LEAVING)
+
+    def returning(self, host: str) -> tuple[Step, ...]:
+        """What brings it back."""
+        return tuple(step for step in self.steps[host] if step.name in RETURNING)
+
     def hosts_of(self, phase: Phase) -> tuple[str, ...]:
         """The hosts with a step in *phase*, in order."""
         return tuple(host for host, steps in self.steps.items() if any(s.phase is phase for s in steps))
 
     def _edited(self, name: str, edit: Callable[[Step], Iterable[Step]], own: str = "") -> "Plan":
         if name not in (known := dict.fromkeys(s.name for steps in self.steps.values() for s in steps)):
-            every = MAKING | BY_CHANCE | SWITCHING
+            every = MAKING | BY_CHANCE | SWITCHING | {*LEAVING, *RETURNING}
             if name in self.left_out or (name in every and (not own or self._may_lack(name))):
                 return replace(self, left_out=self.left_out | {own})
             raise UsageError(f"the plan has no step {name!r}", hint=f"its steps: {', '.join(known)}")
@@ -167,7 +184,7 @@ class Plan:
         return replace(self, steps={host: _in_copies(steps) for host, steps in edited.items()})
 
     def _may_lack(self, name: str) -> bool:
-        if self.verb == "already_live" or name in BY_CHANCE:
+        if self.verb == "already_live" or name in (*BY_CHANCE, *LEAVING, *RETURNING):
             return True
         return name in MAKING and not any(s.name == "stage" for steps in self.steps.values() for s in steps)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from . import steps
 from .canary import Canary, waiting
+from .draining import balanced
 from .errors import Refused
 from .history import prefix
 from .layout import Release
@@ -106,7 +107,8 @@ def _plan(verb: str, hosts: Hosts, switched: Hosts, release: Release, plan: dict
     live, said = switched[0].facts.live, notes(switched, release)
     whole = Plan(verb, number(hosts), release, live, plan, said, **fleetwide(hosts[:1]))  # of one: nobody is a canary
     parts = grouped(hosts[0].config.strategy, switched)
-    return replace(whole, batches=tuple(Batch(tuple(host.name for host in part)) for part in parts))
+    batches = tuple(Batch(tuple(host.name for host in part)) for part in parts)
+    return balanced(replace(whole, batches=batches), switched)
 
 
 def _names(hosts: Hosts) -> str:

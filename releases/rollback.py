@@ -2,6 +2,7 @@
 
 from .canary import check_none_waits
 from .deploy import Shipment, arrival_notes, arriving, check_there, made_live
+from .draining import balanced
 from .errors import Refused
 from .layout import Release
 from .plan import Plan
@@ -36,7 +37,7 @@ def rollback(
         plan[host.name] = made_live(host, arriving(host, n, wanted, copy), "rollback", author, copy)
     there = tuple(f"{host.name}: {wanted} is live there already" for host in hosts if host not in moved)
     said = (*arrival_notes(moved, wanted, copy), *there)
-    return Plan("rollback", n, wanted, moved[0].facts.live, plan, said, **fleetwide(moved))
+    return balanced(Plan("rollback", n, wanted, moved[0].facts.live, plan, said, **fleetwide(moved)), moved)
 
 
 def target(hosts: tuple[Surveyed, ...], to: str | None) -> Release:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
+from .balancing import Balancer
 from .servers import Process, SiteHealth, Systemd
 from .spelling import (
     Amount,
@@ -143,6 +144,7 @@ class Config(Section):
     health: SiteHealth = None
     hooks: Hooks = Hooks()
     strategy: Strategy = Strategy()
+    balancer: Balancer | None = None
     keep: Keep = Keep()
 
     @field_validator("processes")

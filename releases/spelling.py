@@ -143,6 +143,19 @@ def rooted(value: Any) -> PurePosixPath:
     return PurePosixPath(text)
 
 
+def rooted_or_none(value: Any) -> PurePosixPath | None:
+    """Read a root, or none."""
+    return None if value is None else rooted(value)
+
+
+def is_address(text: str) -> bool:
+    """Whether *text* is ``[user@]host[:port]``."""
+    host = text.rpartition("@")[2]
+    ipv6 = re.fullmatch(r"\[(.+)\](?::([0-9]+))?", host)
+    port = ipv6[2] if ipv6 else host.partition(":")[2] or None
+    return (not ipv6 or is_ipv6(ipv6[1])) and (port is None or is_port(port))
+
+
 def amount(least: int) -> BeforeValidator:
     """Read a count of at least *least*, or a share of all like ``25%``."""
 
@@ -232,3 +245,33 @@ AmountOrNone = Annotated[int | str, amount(0)]
 HostName = Annotated[str, Spelled(r"[A-Za-z0-9_\[][A-Za-z0-9._:/\[\]-]{0,260}", "a host of this file, by its name")]
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000)]
 Flag = Annotated[bool, Strict()]
+OptionalRoot = Annotated[PurePosixPath | None, BeforeValidator(rooted_or_none)]
+OptionalAddress = Annotated[
+    str,
+    Spelled(
+        r"(?:(?:[A-Za-z_][A-Za-z0-9._-]{0,31}@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,252})(?::[0-9]+)?)?",
+        'an address, like "deploy@lb1.example.com:2222"',
+        is_address,
+    ),
+]
+PlainPath = Annotated[
+    str,
+    Spelled(r"/[A-Za-z0-9._/@+-]+", 'an absolute path of plain names, like "/etc/nginx/shop-servers.conf"', is_clean),
+]
+SocketPath = Annotated[
+    str,
+    Spelled(
+        r"/[A-Za-z0-9._/@+-]+",
+        f'an absolute socket path of at most {SOCKET_PATH_BYTES} bytes, like "/run/haproxy/admin.sock"',
+        lambda path: is_clean(path) and len(path) <= SOCKET_PATH_BYTES,
+    ),
+]
+ServerName = Annotated[str, Spelled(r"[A-Za-z0-9_.:-]+", "a name of letters, digits and _ . : -")]
+ServerPattern = Annotated[
+    str,
+    Spelled(
+        r"[A-Za-z0-9_.:/\[\]{}-]+",
+        'how the balancer calls the host, like "{host}", "{short}" or "{host}:8000"',
+        lambda text: not re.search(r"[{}]", text.replace("{host}", "").replace("{short}", "")),
+    ),
+]

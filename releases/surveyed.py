@@ -2,9 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from . import hearsay
+from .answer import Answer
+from .balancers.kind import Balancer
+from .balancers.kinds import balancer
 from .config import Config
 from .errors import Refused
 from .facts import Facts
@@ -27,6 +30,7 @@ class Surveyed:
     facts: Facts
     untold: tuple[Event, ...] = ()
     group: str = ""  # NAME of [hosts.NAME]
+    rotation: Answer = field(default_factory=Answer)  # what its balancer has said
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
         """The same with what *others* know of the fleet, and of the database that they share; its next deploy
@@ -49,6 +53,16 @@ class Surveyed:
     def leader(self, hosts: "tuple[Surveyed, ...]") -> "Surveyed":
         """The first of *hosts* with its database, which runs the migrations; itself where nobody shares it."""
         return next((host for host in hosts if host.shares_with(self)), self)
+
+    @property
+    def balancer(self) -> Balancer | None:
+        """Who brings it its traffic."""
+        return balancer(self.name, self.address, self.config)
+
+    @property
+    def kept_out(self) -> str:
+        """Why it is out of rotation, and stays there whatever we do; a host where nothing is live never does."""
+        return self.balancer.kept_out(self.rotation) if self.balancer and self.facts.live else ""
 
     @property
     def layout(self) -> Layout:

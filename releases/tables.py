@@ -103,6 +103,9 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
         "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was taken back",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",
+        f"out of rotation since deploy {facts.drained}: the next deploy or rollback brings it back"
+        if facts.drained and not facts.locked
+        else "",
         f"confirmed, and what was replaced was not told to stop yet: {', '.join(facts.confirmed)}"
         if facts.confirmed and not facts.locked
         else "",

@@ -1,0 +1,91 @@
+"""Who is out of the rotation of its balancer while a plan is carried, and how everybody comes back, whatever failed."""
+
+import time
+from dataclasses import dataclass, field
+
+from .answer import Answer
+from .arming import guarded
+from .errors import ReleaseError, Unreachable
+from .fleet import Fleet
+from .plan import HERE, LEAVING, RETURNING, Plan, Step, Verdict
+
+AGAIN_S = 0.2
+RECONNECT_S = 75.0
+
+
+@dataclass(slots=True)
+class Rotation:
+    """The hosts that are *out*, and those that were and have *returned*."""
+
+    plan: Plan
+    fleet: Fleet
+    out: set[str] = field(default_factory=set)
+    returned: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+    def begins(self, name: str, step: Step) -> None:
+        """A step of the plan is on its way: from the first that may take the host out, it is out."""
+        if step.name in LEAVING:
+            self.out.add(name)
+
+    def ended(self, name: str, step: Step) -> None:
+        """It has ended well."""
+        if step.name in RETURNING and step == self.plan.returning(name)[-1]:
+            self.out.discard(name)
+            self.returned.add(name)
+
+    def leave_again(self, name: str) -> None:
+        """Before a host that was back goes back to its old release; what cannot be is said."""
+        if name not in self.returned or not self.plan.leaving(name):
+            return
+        self.returned.discard(name)
+        self.out.add(name)
+        self._each(name, self.plan.leaving(name))
+
+    def come_back(self, name: str) -> None:
+        """Bring one host back; it stays *out*, and guarded, when that cannot be."""
+        if name not in self.out:
+            return
+        if self._each(name, self.plan.returning(name)):
+            self.out.discard(name)
+
+    def everybody_back(self) -> None:
+        """Bring back whoever is still out."""
+        for name in sorted(self.out):
+            self.come_back(name)
+
+    def _each(self, name: str, steps: tuple[Step, ...]) -> bool:
+        """Run them all unless the first fails, which is what matters; False then."""
+        skips = frozenset[str]()
+        for step in (s for s in steps if s.name not in skips):
+            self.fleet.report.began_step(name, step)
+            try:
+                skips |= self._patiently(name, step).skips
+            except ReleaseError as error:
+                self.fleet.report.say(str(error))
+                if step is steps[0]:
+                    return False
+        return True
+
+    def _patiently(self, name: str, step: Step) -> Verdict:
+        """Until its judge is content; when it never is, that is said, and no more."""
+        end = time.monotonic() + step.patience_s
+        filled = guarded(step, self.plan.number) if step.template == "arm" else step
+        while True:
+            answer = self._run(name, filled)
+            verdict = step.judge(answer) if step.judge else Verdict()
+            if verdict or verdict.final or time.monotonic() >= end:
+                self.fleet.report.say(verdict.why, name) if verdict.why else None
+                return verdict
+            time.sleep(AGAIN_S)
+
+    def _run(self, name: str, step: Step) -> Answer:
+        """Over a new session with the balancer's host where the line to it has dropped: that settles it, too."""
+        if step.via and step.via != HERE and not self.fleet.reaches(step.via):
+            if step.via in self.lost:
+                raise Unreachable(f"{step.via} cannot be reached; it brings {step.process} back by itself")
+            self.lost.add(step.via)
+            self.fleet.report.say("reconnecting to bring back what is out of rotation", step.via)
+            self.fleet.rejoin(step.via, within_s=RECONNECT_S)
+            self.lost.discard(step.via)
+        return self.fleet.run(name, step, number=0 if step.judge else self.plan.number)

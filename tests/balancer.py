@@ -1,0 +1,110 @@
+"""A real HAProxy before three tiny servers on this machine; everything of it ends with the test."""
+
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.app import until
+from tests.sshd import free_port
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing(program: str, package: str) -> str:
+    """What must be installed, in one line; empty when nothing is."""
+    return "" if shutil.which(program, path=PATH) else f"no {program}: apt-get install {package}"
+
+
+class HAProxy:
+    """One frontend, and a backend ``web`` with *servers*: name → port."""
+
+    def __init__(self, base: Path, servers: Mapping[str, int], *, level: str = "admin", more: str = "") -> None:
+        self.port, self.socket, self.config = free_port(), base / "haproxy.sock", base / "haproxy.cfg"
+        lines = "".join(f"  server {name} 127.0.0.1:{port} check inter 200ms\n" for name, port in servers.items())
+        self.config.write_text(
+            f"global\n  stats socket {self.socket} mode 600 level {level}\n{more}"
+            "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n"
+            f"frontend shop\n  bind 127.0.0.1:{self.port}\n  default_backend web\n"
+            f"backend web\n  option httpchk GET /health\n  balance roundrobin\n{lines}"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients come."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Listen, and see every server."""
+        program = shutil.which("haproxy", path=PATH) or "haproxy"
+        self.process = subprocess.Popen(
+            [program, "-db", "-f", str(self.config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until(self.socket.exists, what="the socket of haproxy")
+
+    def stop(self) -> None:
+        """End at once."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def told(self, command: str) -> str:
+        """What it answers on its socket."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.socket))
+            line.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: line.recv(65536), b"")).decode()
+
+    @property
+    def states(self) -> dict[str, str]:
+        """How it sees each server: UP, DOWN, DRAIN, MAINT."""
+        rows = (row.split(",") for row in self.told("show stat").splitlines() if row.startswith("web,"))
+        return {row[1]: row[17] for row in rows if row[1] != "BACKEND"}
+
+    def __enter__(self) -> "HAProxy":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Silent about those who ask for a status, and hang up before the rest."""
+
+    def handle_error(self, *_: object) -> None:
+        """Health checks do so all the time."""
+
+
+@contextmanager
+def serving(roots: Mapping[str, Path]) -> Iterator[dict[str, int]]:
+    """A server for each root, which answers with what is live there; yields their ports."""
+    servers = {name: Server(("127.0.0.1", 0), _answering(root)) for name, root in roots.items()}
+    for server in servers.values():
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield {name: int(server.server_address[1]) for name, server in servers.items()}
+    for server in servers.values():
+        server.shutdown()
+        server.server_close()
+
+
+def _answering(root: Path) -> type[http.server.BaseHTTPRequestHandler]:
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            file = root / "current" / "version"
+            text = file.read_bytes() if file.exists() else b"nothing"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    return Answers

@@ -1,0 +1,138 @@
+"""Hosts that leave the rotation of a balancer while they switch: a real HAProxy, three roots behind one sshd."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app import until
+from tests.balancer import HAProxy, missing, serving
+from tests.conftest import require
+from tests.journeys.test_fleet import FAILS, NAMES, Fleet, strategy
+from tests.refusal import listing, told
+from tests.sshd import Sshd
+
+pytestmark = pytest.mark.journey
+
+
+class Balanced(Fleet):
+    """Three hosts that a balancer knows by their names."""
+
+    def configure(self, more: str = "", *, build: str = 'source = "folder"', settle_s: float = 0.1) -> None:
+        """With the name of each as its server."""
+        servers = "".join(f'[hosts.{name}.balancer]\nserver = "{name}"\n' for name in NAMES)
+        super().configure(f"{more}{servers if '[balancer]' in more else ''}", build=build, settle_s=settle_s)
+
+
+@pytest.fixture
+def fleet(sshd: Sshd, tmp_path: Path) -> Balanced:
+    """v1 is live on three roots."""
+    require(missing("haproxy", "haproxy"))
+    found = Balanced(tmp_path / "shop", tmp_path / "srv", sshd.address, sshd.ssh_config)
+    found.deploy("v1")
+    (tmp_path / "balancer").mkdir()
+    return found
+
+
+@pytest.fixture
+def haproxy(fleet: Balanced) -> Iterator[HAProxy]:
+    """It knows all three, and sees them up."""
+    roots = {name: fleet.root / name for name in NAMES}
+    with serving(roots) as ports, HAProxy(fleet.root.parent, ports) as running:
+        until(lambda: set(running.states.values()) == {"UP"}, what="three servers that are up")
+        yield running
+
+
+def table(fleet: Balanced, socket: Path, *, backend: str = "web", drain_s: float = 5) -> str:
+    """A [balancer] on another host."""
+    return (
+        f'[balancer]\nkind = "haproxy"\nsocket = "{socket}"\nbackend = "{backend}"\ndrain_s = {drain_s}\n'
+        f'host = "{fleet.address}"\nroot = "{fleet.root.parent}/balancer"\n'
+    )
+
+
+ASK = """import socket, sys
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+line.sendall(b"show stat\\n")
+said = b"".join(iter(lambda: line.recv(65536), b"")).decode()
+print(*(row.split(",")[17] for row in said.splitlines() if row.startswith("web,")))
+"""
+
+
+def seen(fleet: Balanced, haproxy: HAProxy) -> tuple[str, Path]:
+    """A hook that writes down how the balancer sees all of them while one is being switched, and where it does."""
+    script, file = fleet.root.parent / "ask.py", fleet.root.parent / "seen"
+    script.write_text(ASK)
+    return f"python3 {script} {haproxy.socket} >>{file}", file
+
+
+def test_rolling_drains_each_while_it_switches(fleet: Balanced, haproxy: HAProxy) -> None:
+    """And brings it back before the next one; the plan says so, and nothing is left armed."""
+    hook, file = seen(fleet, haproxy)
+    strategy(fleet, 'kind = "rolling"', f'[hooks]\nafter_switch = ["{hook}"]\n{table(fleet, haproxy.socket)}')
+    fleet.write("v2")
+    plan = fleet.run("plan").out
+    order = [line.split()[0] for line in plan.splitlines() if line.startswith("  ")]
+    assert order[order.index("arm") : order.index("confirm")] == [
+        "arm", "guard", "drain", "drained", "publish", "after_switch", "prove", "undrain", "serving",
+        "unguard", "settled",
+    ]  # fmt: skip
+    assert fleet.run("deploy").code == 0
+    assert file.read_text().splitlines() == ["DRAIN UP UP UP", "UP DRAIN UP UP", "UP UP DRAIN UP"]
+    assert (fleet.each, haproxy.states) == (["v2"] * 3, dict.fromkeys(NAMES, "UP"))
+    assert not list((fleet.root.parent / "balancer" / ".switchover" / "armed").iterdir())
+
+
+def test_a_broken_release_leaves_every_server_in_rotation(fleet: Balanced, haproxy: HAProxy) -> None:
+    """Whoever was switched is drained again while it goes back."""
+    broken = f"[hooks]\nafter_switch = ['{FAILS.format('three')}']\n"
+    strategy(fleet, 'kind = "rolling"', broken + table(fleet, haproxy.socket))
+    fleet.write("v2")
+    result = fleet.run("deploy", "--json")
+    assert (result.code, fleet.each) == (12, ["v1"] * 3), result.err
+    begun = [e["step"] for e in result.events if e["event"] == "step" and e["state"] == "begin"]
+    assert [begun.count(f"drain {name}") for name in NAMES] == [2, 2, 1]
+    assert haproxy.states == dict.fromkeys(NAMES, "UP")
+
+
+def test_a_deployer_that_dies_leaves_nobody_drained(fleet: Balanced, haproxy: HAProxy) -> None:
+    """P2: the balancer's host makes it ready by itself, as the host goes back by itself."""
+    wait = "touch ../../arrived; until [ -e go ]; do sleep 0.1; done"
+    strategy(fleet, 'kind = "rolling"', f'[hooks]\nafter_switch = ["{wait}"]\n{table(fleet, haproxy.socket)}')
+    fleet.write("v2")
+    process = fleet.start("deploy")
+    until((fleet.root / "one" / "arrived").exists, what="the first host in its hook")
+    assert haproxy.states["one"] == "DRAIN"
+    os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    process.communicate()  # type: ignore[attr-defined]
+    until(lambda: haproxy.states["one"] == "UP", limit_s=90, what="the server in rotation")
+    until(lambda: fleet.each == ["v1"] * 3, limit_s=90, what="the old release")
+    journal, by = fleet.root.parent / "balancer" / ".switchover" / "journal.jsonl", "the dead man's switch"
+    event = f'"event":"undrained","deploy":2,"server":"one","by":"{by}"'
+    until(lambda: event in journal.read_text(), what="a word in its journal")
+    strategy(fleet, 'kind = "rolling"', table(fleet, haproxy.socket))
+    assert fleet.run("deploy").code == 0
+    assert fleet.each == ["v2"] * 3
+
+
+def test_a_balancer_that_cannot_do_its_part_stops_a_deploy_before_anything_is_changed(
+    fleet: Balanced, haproxy: HAProxy
+) -> None:
+    """10: one line that says what, and a hint."""
+    before = [listing(fleet.root / name) for name in NAMES]
+    fleet.write("v2")
+    nowhere = fleet.root.parent / "nowhere.sock"
+    strategy(fleet, 'kind = "rolling"', table(fleet, nowhere))
+    told(fleet.run("deploy"), code=10, says=("haproxy cannot be reached: there is no ",), hint="balancer.socket")
+    strategy(fleet, 'kind = "rolling"', table(fleet, haproxy.socket, backend="wob"))
+    told(fleet.run("deploy"), code=10, says=("haproxy has no backend wob",), hint="it has web")
+    strategy(fleet, 'kind = "rolling"', table(fleet, haproxy.socket).replace('balancer"\n', 'nothing"\n'))
+    told(fleet.run("deploy"), code=10, says=("/nothing does not exist",), hint="install -d")
+    haproxy.stop()
+    strategy(fleet, 'kind = "rolling"', table(fleet, haproxy.socket))
+    told(fleet.run("deploy"), code=10, says=("haproxy cannot be reached: Connection refused",), hint="is haproxy up")
+    assert [listing(fleet.root / name) for name in NAMES] == before
+    assert fleet.run("status").code == 0
