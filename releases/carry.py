@@ -225,9 +225,10 @@ class Carriage:
             verdict = step.judge(answer) if step.judge else Verdict()
             if verdict:
                 return verdict
-            if step.lenient and time.monotonic() >= end:
+            over = verdict.final or time.monotonic() >= end
+            if step.lenient and (over or self.stopping.is_set()):
                 return replace(verdict, note=verdict.why)
-            if verdict.final or time.monotonic() >= end:
+            if over:
                 self._hear_last_words(name, step, verdict.about)
                 raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
             if self.stopping.wait(AGAIN_S):

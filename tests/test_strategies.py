@@ -51,6 +51,11 @@ def test_rolling_begins_with_who_is_ill() -> None:
     assert order(fleet(*FOUR, ill=("web3",), kind="rolling")) == [("web3",), ("web1",), ("web2",), ("web4",)]
 
 
+def test_rolling_begins_where_nothing_is_live_yet() -> None:
+    """A first deploy has nobody who must go on serving."""
+    assert order(fleet("web1", "web2", ill=("web1", "web2"), kind="rolling")) == [("web1",), ("web2",)]
+
+
 def test_between_batches_hosts_are_watched_and_after_the_last_they_are_not() -> None:
     """``pause_s``; and ``check`` must agree after each, also before all is confirmed."""
     found = batches((hosts := fleet(*FOUR, kind="rolling", batch=2, pause_s=5, check="ok"))[0].config.strategy, hosts)

@@ -1,0 +1,123 @@
+"""Whatever fails, everybody comes back: a carriage over hosts that do as a test tells them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from releases.answer import Answer
+from releases.carry import Carriage
+from releases.errors import OutcomeUnknown, StepFailed
+from releases.plan import Plan, Step
+from releases.rotation import Rotation
+from releases.surveyed import Surveyed
+from tests.test_draining import COMMAND, REMOTE, THREE, fleet, plan
+
+Does = Callable[[str, Step], Answer]
+LB = "balancer lb1:/srv/lb"
+
+
+class Hosts:
+    """What a `Fleet` does, without hosts: *does* answers; what was run is in *ran*, as ``host step``."""
+
+    def __init__(self, hosts: tuple[Surveyed, ...], does: Does | None = None) -> None:
+        self.hosts, self.does = hosts, does or (lambda name, step: Answer())
+        self.ran: list[str] = []
+        self.rejoined: list[str] = []
+        self.gone: set[str] = set()
+        self.report: Any = self
+
+    def began_step(self, *_: object) -> None:
+        """Nobody listens."""
+
+    say = event = ended_step = began_step
+
+    def reaches(self, name: str) -> bool:
+        """Is the line there?"""
+        return name not in self.gone
+
+    def rejoin(self, name: str, *, within_s: float) -> None:
+        """It is there again."""
+        self.gone.discard(name)
+        self.rejoined.append(name)
+
+    def run(self, name: str, step: Step, *, number: int = 0) -> Answer:
+        """One step."""
+        self.ran.append(f"{name} {step.name}")
+        return self.does(name, step)
+
+
+def rotation(found: Plan, hosts: Hosts) -> Rotation:
+    """One whose guards are not rendered."""
+    return Rotation(found, hosts)  # type: ignore[arg-type]
+
+
+def out(found: Plan, hosts: Hosts, name: str) -> Rotation:
+    """A host that was taken out, and not brought back."""
+    turned = rotation(found, hosts)
+    for step in found.leaving(name):
+        turned.begins(name, step)
+        turned.ended(name, step)
+    assert turned.out == {name}
+    return turned
+
+
+def test_who_is_out_comes_back_and_is_not_guarded_any_more() -> None:
+    """In the order of the plan."""
+    hosts = Hosts(fleet(*THREE), lambda name, step: Answer((("status", "UP"),)))
+    turned = out(plan(hosts.hosts), hosts, "web2")
+    turned.everybody_back()
+    assert (hosts.ran, turned.out) == (["web2 undrain", "web2 serving", "web2 unguard"], set())
+
+
+def test_who_cannot_come_back_stays_guarded() -> None:
+    """So the balancer's host goes on trying; the end says that it is still out."""
+
+    def down(name: str, step: Step) -> Answer:
+        raise StepFailed(name, step.name, 69)
+
+    hosts = Hosts(fleet(*THREE), down)
+    turned = out(plan(hosts.hosts), hosts, "web2")
+    turned.everybody_back()
+    assert (hosts.ran, turned.out) == (["web2 undrain"], {"web2"})
+
+
+def test_the_line_to_a_balancer_is_opened_again_to_bring_somebody_back() -> None:
+    """Its host has settled that by then, or does it now."""
+    hosts = Hosts(fleet(*THREE, balancer=REMOTE), lambda name, step: Answer((("status", "UP"),)))
+    turned = out(plan(hosts.hosts), hosts, "web1")
+    hosts.gone.add(LB)
+    turned.everybody_back()
+    assert (hosts.rejoined, turned.out) == ([LB], set())
+
+
+def test_only_who_was_back_leaves_again_before_it_goes_back() -> None:
+    """Who failed while it was out is out; who has not begun is none of it."""
+    hosts = Hosts(fleet(*THREE, balancer=COMMAND))
+    found = plan(hosts.hosts)
+    turned = out(found, hosts, "web2")
+    for step in (*found.leaving("web1"), *found.returning("web1")):
+        turned.begins("web1", step)
+        turned.ended("web1", step)
+    for name in THREE:
+        turned.leave_again(name)
+    assert hosts.ran == ["web1 guard", "web1 drain"]
+    assert turned.out == {"web1", "web2"}
+
+
+def test_a_lenient_step_goes_on_when_its_patience_is_over() -> None:
+    """Connections that never end do not stop a deploy."""
+    hosts = Hosts(fleet(*THREE), lambda name, step: Answer((("connections", "3"),)))
+    found = plan(hosts.hosts)
+    carriage = Carriage(found, hosts, lambda *args: None)  # type: ignore[arg-type]
+    (step,) = (s for s in found.leaving("web1") if s.name == "drained")
+    carriage.stopping.set()
+    verdict = carriage._judged("web1", step)
+    assert verdict.note == "3 connections left"
+
+
+def test_a_line_that_drops_to_the_balancer_is_not_one_that_drops_to_the_host() -> None:
+    """The host itself can still be taken back."""
+    hosts = Hosts(fleet(*THREE))
+    carriage = Carriage(plan(hosts.hosts), hosts, lambda *args: None)  # type: ignore[arg-type]
+    carriage.failed = {"web1": OutcomeUnknown(LB, "drain", "cut"), "web2": OutcomeUnknown("web2", "publish", "cut")}
+    aftermath = carriage._aftermath()
+    assert [aftermath._is_gone(name) for name in THREE] == [False, True, False]
