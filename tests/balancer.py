@@ -23,11 +23,12 @@ def missing(program: str, package: str) -> str:
 class HAProxy:
     """One frontend, and a backend ``web`` with *servers*: name → port."""
 
-    def __init__(self, base: Path, servers: Mapping[str, int], *, level: str = "admin", more: str = "") -> None:
+    def __init__(self, base: Path, servers: Mapping[str, int], *, level: str = "admin", checked: bool = True) -> None:
         self.port, self.socket, self.config = free_port(), base / "haproxy.sock", base / "haproxy.cfg"
-        lines = "".join(f"  server {name} 127.0.0.1:{port} check inter 200ms\n" for name, port in servers.items())
+        check = " check inter 200ms" if checked else ""
+        lines = "".join(f"  server {name} 127.0.0.1:{port}{check}\n" for name, port in servers.items())
         self.config.write_text(
-            f"global\n  stats socket {self.socket} mode 600 level {level}\n{more}"
+            f"global\n  nbthread 1\n  stats socket {self.socket} mode 600 level {level}\n"
             "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n"
             f"frontend shop\n  bind 127.0.0.1:{self.port}\n  default_backend web\n"
             f"backend web\n  option httpchk GET /health\n  balance roundrobin\n{lines}"

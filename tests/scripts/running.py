@@ -72,7 +72,7 @@ class Here:
             toolbox(box, "flock", *self.tools)
             self.path = str(box)
         else:
-            box.mkdir()
+            box.mkdir(parents=True)
             (box / "sh").symlink_to(shutil.which(self.shell) or self.shell)
             self.path = f"{box}:{os.environ['PATH']}"
         self.sh = str(box / "sh")
