@@ -1,0 +1,226 @@
+"""nginx: an include is marked under three shells, and a real one is reloaded; each trouble has its line."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from releases.answer import Answer
+from releases.balancers.kinds import balancer
+from releases.balancers.nginx import drained
+from releases.plan import Step
+from tests.app import until
+from tests.balancer import PATH, missing
+from tests.conftest import require
+from tests.hosts import config
+from tests.scripts.running import Here, Ran
+
+LINES = """# who serves
+server web1:8000 weight=2 max_fails=3;   # down under
+  server web2:8000;
+server\tweb3:8000 down backup;
+"""
+
+
+def steps(here: Here, include: Path, server: str = "web1:8000", **more: object) -> dict[str, Step]:
+    """Each step of one server by its name; test and reload are "true" unless others are given."""
+    settings = {"kind": "nginx", "include": str(include), "server": server, "test": "true", "reload": "true", **more}
+    found = balancer("web1", "web1", config(balancer=settings, root=PurePosixPath(here.root)))
+    assert found
+    each = (found.check(), *found.drain(7), *found.undrain(7))
+    return {step.name: step for step in each if step}
+
+
+def problem(here: Here, include: Path, **more: object) -> tuple[str, str]:
+    """What is told of it, and the hint."""
+    settings = {"kind": "nginx", "include": str(include), "server": "web1:8000", "test": "true", **more}
+    found = balancer("web1", "web1", config(balancer=settings, root=PurePosixPath(here.root)))
+    assert found
+    refused = found.problem(ok(here.run(steps(here, include, **more)["check"])))
+    return (str(refused), refused.hint) if refused else ("", "")
+
+
+def ok(ran: Ran) -> Answer:
+    assert ran.code == 0, ran.err
+    return ran.answer
+
+
+@pytest.fixture
+def include(here: Here) -> Path:
+    """Three servers, one of them down."""
+    (here.base / "conf").mkdir()
+    path = here.base / "conf" / "servers.conf"
+    path.write_text(LINES)
+    path.chmod(0o640)
+    return path
+
+
+def test_only_the_line_of_the_server_is_changed_and_changed_back(here: Here, include: Path) -> None:
+    """Twice changes nothing; mode, comments and other words stay, and nothing is left beside it."""
+    each = steps(here, include)
+    for _ in range(2):
+        ok(here.run(each["drain"]))
+        assert include.read_text() == LINES.replace("max_fails=3;", "max_fails=3 down;")
+    for _ in range(2):
+        ok(here.run(each["undrain"]))
+        assert include.read_text() == LINES
+    ok(here.run(steps(here, include, "web3:8000")["undrain"]))
+    assert include.read_text() == LINES.replace("\tweb3:8000 down backup", "\tweb3:8000 backup")
+    assert (include.stat().st_mode & 0o777, [p.name for p in include.parent.iterdir()]) == (0o640, ["servers.conf"])
+
+
+def test_who_is_the_last_one_up_stays(here: Here, include: Path) -> None:
+    """Or nobody would be left to serve."""
+    ok(here.run(steps(here, include)["drain"]))
+    before = include.read_text()
+    assert ok(here.run(steps(here, include, "web2:8000")["drain"])).one("alone") == "1"
+    assert include.read_text() == before
+
+
+@pytest.mark.parametrize("what", ["test", "reload"])
+def test_what_fails_puts_the_include_back(here: Here, include: Path, what: str) -> None:
+    """And fails the step with the last word of nginx."""
+    ran = here.run(steps(here, include, **{what: "echo emerg: no >&2; false"})["drain"])
+    assert (ran.code, include.read_text()) == (70, LINES)
+    assert ran.err.splitlines()[-1].endswith("exit 1: emerg: no")
+    assert [p.name for p in include.parent.iterdir()] == ["servers.conf"]
+
+
+def test_what_is_wrong_with_it_is_told_in_one_line(here: Here, include: Path) -> None:
+    """No such file, no such server, or nginx does not take what is there."""
+    assert problem(here, include) == ("", "")
+    why, hint = problem(here, include, server="web4:8000")
+    assert (why, hint) == (
+        f"web1: {include} has no server web4:8000",
+        "balancer.server: it has web1:8000, web2:8000, web3:8000",
+    )
+    why, hint = problem(here, include, test="echo nginx: broken >&2; exit 1")
+    assert why.endswith("fails before anything was changed: nginx: broken")
+    why, hint = problem(here, here.base / "none.conf")
+    assert (why, hint) == (
+        f"web1: {here.base}/none.conf is no file",
+        "it needs a line `server web1:8000;` for each host",
+    )
+
+
+def test_an_include_of_somebody_else_is_told(account: Here) -> None:
+    """It could not be replaced."""
+    require("" if account.drops else "only root can be somebody else")
+    (account.base / "servers.conf").write_text(LINES)
+    (account.base / "servers.conf").chmod(0o644)
+    why, _ = problem(account, account.base / "servers.conf")
+    assert why.endswith(f"cannot be replaced: nobody may not write in {account.base}")
+
+
+def test_it_is_drained_once_the_old_workers_are_gone() -> None:
+    """Not before nginx has new ones."""
+    said = {(reloaded, left): drained(Answer((("reloaded", reloaded), ("left", left)))).why for reloaded, left in CASES}
+    assert said == {
+        ("0", "0"): "nginx has no new workers yet",
+        ("1", "1"): "1 old worker of nginx still at work",
+        ("1", "0"): "",
+    }
+
+
+CASES = [("0", "0"), ("1", "1"), ("1", "0")]
+
+
+class Upstream:
+    """A server that counts who asks, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = 0, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """As nginx has it."""
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = self.listener.accept()
+                threading.Thread(target=self._answer, args=(line,), daemon=True).start()
+
+    def _answer(self, line: socket.socket) -> None:
+        with line:
+            line.recv(65536)
+            self.asked += 1
+            self.let.wait(30)
+            line.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+@pytest.fixture
+def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
+    """The first has its time, the second answers at once."""
+    found = Upstream(), Upstream()
+    found[1].let.set()
+    yield found
+    for upstream in found:
+        upstream.let.set()
+        upstream.listener.shutdown(socket.SHUT_RDWR)
+        upstream.listener.close()
+
+
+@pytest.fixture
+def nginx(here: Here, upstreams: tuple[Upstream, Upstream]) -> Iterator[tuple[str, Path]]:
+    """A real one before two; yields its command, and where it lies."""
+    require(missing("nginx", "nginx-light"))
+    base, program = here.base / "nginx", shutil.which("nginx", path=PATH)
+    base.mkdir()
+    (base / "servers.conf").write_text("".join(f"server {upstream.address};\n" for upstream in upstreams))
+    temporary = "".join(f"{kind}_temp_path {base}/{kind};" for kind in KINDS)
+    (base / "nginx.conf").write_text(
+        f"daemon on; pid {base}/pid; error_log {base}/log; worker_processes 1;\nevents {{}}\n"
+        f"http {{ access_log off; {temporary}\n  upstream shop {{ include {base}/servers.conf; }}\n"
+        f"  server {{ listen unix:{base}/socket; location / {{ proxy_pass http://shop; }} }} }}\n"
+    )
+    command = f"{program} -p {base} -c {base}/nginx.conf"
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True)
+    yield command, base
+    pid = int((base / "pid").read_text())
+    subprocess.run(["sh", "-c", f"{command} -s stop"], check=True, capture_output=True)
+    until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of nginx")
+
+
+KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def ask(base: Path) -> None:
+    """One request, to its end."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(f"{base}/socket")
+        line.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+
+
+def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
+    here: Here, upstreams: tuple[Upstream, Upstream], nginx: tuple[str, Path]
+) -> None:
+    """And it is known when that has ended."""
+    command, base = nginx
+    commands = {"test": f"{command} -t", "reload": f"{command} -s reload"}
+    each = steps(here, base / "servers.conf", upstreams[0].address, **commands)
+    assert problem(here, base / "servers.conf", server=upstreams[0].address, **commands) == ("", "")
+    asking = threading.Thread(target=ask, args=(base,))
+    asking.start()
+    until(lambda: upstreams[0].asked == 1, what="a request at the first server")
+    ok(here.run(each["drain"]))
+    until(lambda: ok(here.run(each["drained"])).one("reloaded") == "1", what="new workers")
+    assert ok(here.run(each["drained"])).one("left") == "1"
+    for _ in range(4):
+        ask(base)
+    assert (upstreams[0].asked, upstreams[1].asked) == (1, 4)
+    upstreams[0].let.set()
+    asking.join(10)
+    until(lambda: drained(ok(here.run(each["drained"]))), what="the end of the old worker")
+    ok(here.run(each["undrain"]))
+    until(lambda: ask(base) or upstreams[0].asked > 1, what="a request at the first server again")
