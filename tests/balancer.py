@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.app import until
@@ -29,9 +29,9 @@ class HAProxy:
         lines = "".join(f"  server {name} 127.0.0.1:{port}{check}\n" for name, port in servers.items())
         self.config.write_text(
             f"global\n  nbthread 1\n  stats socket {self.socket} mode 600 level {level}\n"
-            "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n"
+            "defaults\n  mode http\n  retries 0\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n"
             f"frontend shop\n  bind 127.0.0.1:{self.port}\n  default_backend web\n"
-            f"backend web\n  option httpchk GET /health\n  balance roundrobin\n{lines}"
+            f"backend web\n  option httpchk GET /version\n  balance roundrobin\n{lines}"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -109,3 +109,41 @@ def _answering(root: Path) -> type[http.server.BaseHTTPRequestHandler]:
             """Silent."""
 
     return Answers
+
+
+class Upstream:
+    """A server that counts who asks, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = 0, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.listener.getsockname()[1])
+
+    @property
+    def address(self) -> str:
+        """As nginx has it."""
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        """Answer what waits, and nobody else."""
+        self.let.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = self.listener.accept()
+                threading.Thread(target=self._answer, args=(line,), daemon=True).start()
+
+    def _answer(self, line: socket.socket) -> None:
+        with line:
+            line.recv(65536)
+            self.asked += 1
+            self.let.wait(30)
+            line.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -10,10 +10,11 @@ import pytest
 
 from releases.answer import Answer
 from releases.arming import guarded
+from releases.balancers.haproxy import drained
 from releases.balancers.kinds import balancer
 from releases.plan import Step
 from tests.app import until
-from tests.balancer import HAProxy, missing
+from tests.balancer import HAProxy, Upstream, missing
 from tests.conftest import require
 from tests.hosts import config
 from tests.scripts.running import NOBODY, Here, Ran
@@ -79,6 +80,28 @@ def test_a_server_is_drained_and_made_ready(here: Here, haproxy: HAProxy) -> Non
         ok(here.run(each["undrain"]))
     assert haproxy.states["one"] == "no check"
     assert ok(here.run(each["serving"])).one("status") == "no check"
+
+
+def test_a_server_is_drained_once_nothing_is_in_flight(here: Here, tmp_path: Path) -> None:
+    """Requests that it has it finishes; others get new ones."""
+    require(missing("haproxy", "haproxy"))
+    slow, other = Upstream(), Upstream()
+    servers = {"one": slow.port, "two": other.port}
+    with (
+        HAProxy(tmp_path, servers, checked=False) as running,
+        socket.create_connection(("127.0.0.1", running.port)) as line,
+    ):
+        line.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        until(lambda: slow.asked, what="a request at the first server")
+        each = steps(here, running)
+        ok(here.run(each["drain"]))
+        said = ok(here.run(each["drained"]))
+        assert drained(said).why == "1 connection left"
+        slow.let.set()
+        assert line.recv(65536).startswith(b"HTTP/1.0 200")
+        until(lambda: drained(ok(here.run(each["drained"]))), what="the end of the request")
+    slow.close()
+    other.close()
 
 
 def test_who_is_the_last_one_up_stays(here: Here, haproxy: HAProxy) -> None:

@@ -5,7 +5,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -15,7 +14,7 @@ from releases.balancers.kinds import balancer
 from releases.balancers.nginx import drained
 from releases.plan import Step
 from tests.app import until
-from tests.balancer import PATH, missing
+from tests.balancer import PATH, Upstream, missing
 from tests.conftest import require
 from tests.hosts import config
 from tests.scripts.running import Here, Ran
@@ -130,33 +129,6 @@ def test_it_is_drained_once_the_old_workers_are_gone() -> None:
 CASES = [("0", "0"), ("1", "1"), ("1", "0")]
 
 
-class Upstream:
-    """A server that counts who asks, and answers when it is let."""
-
-    def __init__(self) -> None:
-        self.asked, self.let = 0, threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        """As nginx has it."""
-        return f"127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                line, _ = self.listener.accept()
-                threading.Thread(target=self._answer, args=(line,), daemon=True).start()
-
-    def _answer(self, line: socket.socket) -> None:
-        with line:
-            line.recv(65536)
-            self.asked += 1
-            self.let.wait(30)
-            line.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-
 @pytest.fixture
 def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
     """The first has its time, the second answers at once."""
@@ -164,9 +136,7 @@ def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
     found[1].let.set()
     yield found
     for upstream in found:
-        upstream.let.set()
-        upstream.listener.shutdown(socket.SHUT_RDWR)
-        upstream.listener.close()
+        upstream.close()
 
 
 @pytest.fixture
@@ -214,7 +184,9 @@ def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
     asking.start()
     until(lambda: upstreams[0].asked == 1, what="a request at the first server")
     ok(here.run(each["drain"]))
-    until(lambda: ok(here.run(each["drained"])).one("reloaded") == "1", what="new workers")
+    (record,) = here.private.glob("workers.*")
+    old = [line.split()[0] for line in record.read_text().splitlines()]
+    until(lambda: any(b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in old), what="a reload")
     assert ok(here.run(each["drained"])).one("left") == "1"
     for _ in range(4):
         ask(base)

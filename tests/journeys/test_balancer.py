@@ -2,17 +2,19 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from releases.probe import Client, Load
 from tests.app import until
 from tests.balancer import HAProxy, missing, serving
 from tests.conftest import require
 from tests.journeys.test_fleet import FAILS, NAMES, Fleet, strategy
 from tests.refusal import listing, told
-from tests.sshd import Sshd
+from tests.sshd import Sshd, free_port
 
 pytestmark = pytest.mark.journey
 
@@ -86,6 +88,61 @@ def test_rolling_drains_each_while_it_switches(fleet: Balanced, haproxy: HAProxy
     assert not list((fleet.root.parent / "balancer" / ".switchover" / "armed").iterdir())
 
 
+RESTART = """cd "$(pwd -P)"
+port=$(cat ../../shared/port) pid=$(cat ../../shared/pid 2>/dev/null)
+[ -z "$pid" ] || kill "$pid"
+sleep 0.7
+setsid busybox httpd -f -p "127.0.0.1:$port" -h . </dev/null >/dev/null 2>&1 &
+echo $! >../../shared/pid
+until busybox wget -q -O /dev/null "http://127.0.0.1:$port/version"; do sleep 0.05; done
+"""
+
+
+@pytest.fixture
+def restarted(sshd: Sshd, tmp_path: Path) -> Iterator[tuple[Balanced, HAProxy]]:
+    """Three servers that take a release by being stopped and started, behind a balancer."""
+    require(missing("haproxy", "haproxy") or missing("busybox", "busybox"))
+    found = Balanced(tmp_path / "shop", tmp_path / "srv", sshd.address, sshd.ssh_config)
+    (tmp_path / "restart.sh").write_text(RESTART)
+    (tmp_path / "balancer").mkdir()
+    ports = {name: free_port() for name in NAMES}
+    for name, port in ports.items():
+        (found.root / name / "shared").mkdir(parents=True)
+        (found.root / name / "shared" / "port").write_text(str(port))
+    found.configure(restarting(found))
+    found.deploy("v1")
+    with HAProxy(tmp_path, ports) as running:
+        until(lambda: set(running.states.values()) == {"UP"}, what="three servers that are up")
+        yield found, running
+    for name in NAMES:
+        os.kill(int((found.root / name / "shared" / "pid").read_text()), signal.SIGTERM)
+
+
+def restarting(fleet: Balanced) -> str:
+    """A [processes] table."""
+    prove = 'readlink "/proc/$(cat ../../shared/pid)/cwd"'
+    return f"[processes.web]\nkind = 'command'\nreload = 'sh {fleet.root.parent}/restart.sh'\nprove = '{prove}'\n"
+
+
+def test_no_request_fails_though_every_server_is_stopped(restarted: tuple[Balanced, HAProxy]) -> None:
+    """P4: the drain is real, forward and back; without it requests would meet servers that are down."""
+    fleet, haproxy = restarted
+    strategy(fleet, 'kind = "rolling"', restarting(fleet) + table(fleet, haproxy.socket))
+    load = Load(haproxy.url, (Client("/version"),) * 2 + (Client("/version", keeps=True),) * 2)
+    load.start()
+    began = time.monotonic()
+    try:
+        fleet.write("v2")
+        result = fleet.run("deploy")
+        assert (result.code, fleet.each) == (0, ["v2"] * 3), result.err
+    finally:
+        load.stop()
+    figures = load.between(began, time.monotonic())
+    assert (figures.wrong, figures.examples) == (0, ())
+    assert figures.count > 200
+    assert len(figures.releases) == 2
+
+
 def test_a_broken_release_leaves_every_server_in_rotation(fleet: Balanced, haproxy: HAProxy) -> None:
     """Whoever was switched is drained again while it goes back."""
     broken = f"[hooks]\nafter_switch = ['{FAILS.format('three')}']\n"
@@ -136,3 +193,44 @@ def test_a_balancer_that_cannot_do_its_part_stops_a_deploy_before_anything_is_ch
     told(fleet.run("deploy"), code=10, says=("haproxy cannot be reached: Connection refused",), hint="is haproxy up")
     assert [listing(fleet.root / name) for name in NAMES] == before
     assert fleet.run("status").code == 0
+
+
+def test_commands_of_the_team_bring_back_whoever_a_dead_deploy_has_left_out(fleet: Balanced) -> None:
+    """P2: the next deploy does, before anything else; until then status says it."""
+    said = fleet.root.parent / "said"
+    more = f"[balancer]\nkind = 'command'\ndrain = 'echo out $SERVER >>{said}'\nundrain = 'echo in $SERVER >>{said}'\n"
+    wait = "touch ../../arrived; until [ -e go ]; do sleep 0.1; done"
+    strategy(fleet, 'kind = "rolling"', f'[hooks]\nafter_switch = ["{wait}"]\n{more}')
+    fleet.write("v2")
+    process = fleet.start("deploy")
+    until((fleet.root / "one" / "arrived").exists, what="the first host in its hook")
+    os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    process.communicate()  # type: ignore[attr-defined]
+    until(lambda: fleet.each == ["v1"] * 3, limit_s=90, what="the old release")
+    assert said.read_text().split() == ["out", "one"]
+    assert "out of rotation since deploy 2" in fleet.run("status").out
+    strategy(fleet, 'kind = "rolling"', more)
+    assert fleet.run("deploy").code == 0
+    words = said.read_text().split("\n")[:-1]
+    assert words == ["out one", "in one", *(f"{how} {name}" for name in NAMES for how in ("out", "in"))]
+    assert "out of rotation" not in fleet.run("status").out
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_brings_everybody_back(fleet: Balanced, haproxy: HAProxy, times: int) -> None:
+    """Once: the step that runs is finished first; twice: at once."""
+    wait = "touch ../../arrived; until [ -e ../../go ]; do sleep 0.05; done"
+    strategy(fleet, 'kind = "rolling"', f'[hooks]\nafter_switch = ["{wait}"]\n{table(fleet, haproxy.socket)}')
+    fleet.write("v2")
+    process = fleet.start("deploy")
+    until((fleet.root / "one" / "arrived").exists, what="the first host in its hook")
+    assert haproxy.states["one"] == "DRAIN"
+    said = b""
+    for turn in range(times):
+        os.kill(process.pid, signal.SIGINT)  # type: ignore[attr-defined]
+        while turn == 0 and "interrupted: " not in said.decode():
+            said += os.read(process.stderr.fileno(), 4096)  # type: ignore[attr-defined]
+    (fleet.root / "one" / "go").touch()
+    _, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert process.returncode == 12, err  # type: ignore[attr-defined]
+    assert (fleet.each, haproxy.states) == (["v1"] * 3, dict.fromkeys(NAMES, "UP"))
