@@ -238,7 +238,9 @@ class Host:
         wants.mkdir(parents=True, exist_ok=True)
         for unit in ("ssh.service", "systemd-networkd.service"):
             (wants / unit).symlink_to(f"/lib/systemd/system/{unit}")
-        for unit in ("console-getty.service", "systemd-firstboot.service", "systemd-timesyncd.service"):
+        # Of several that boot at once one may fail to remount its root, which is mounted as it should be.
+        not_here = ("console-getty", "systemd-firstboot", "systemd-remount-fs", "systemd-timesyncd")
+        for unit in (f"{name}.service" for name in not_here):
             (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
         for key in (etc / "ssh").glob("ssh_host_*"):
