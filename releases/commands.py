@@ -10,8 +10,8 @@ from .layout import Release
 from .recipe import fleet, task
 
 __all__ = [
-    "contract", "demo", "doctor", "exec_", "init", "migrate", "pin", "probe", "prune", "ps", "releases", "setup",
-    "shell", "status", "unlock", "unpin", "verify",
+    "contract", "demo", "doctor", "exec_", "init", "join", "migrate", "pin", "probe", "prune", "ps", "releases",
+    "setup", "shell", "status", "unlock", "unpin", "verify",
 ]  # fmt: skip
 
 
@@ -107,6 +107,15 @@ def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -
 
     with fleet(host, json=json) as hosts:
         hosts.carry(migrating(hosts.survey(locked=not dry_run), hosts.fleet.author), dry_run=dry_run)
+
+
+@task(positional=["target"])
+def join(
+    c: Any, target: str, host: str = "", without: str = "", wait: str = "", dry_run: bool = False, json: bool = False
+) -> None:
+    """Bring a host that was left out, or is new, to what is live on the others."""
+    with fleet(host, json=json, wait=wait, without=without) as hosts:
+        hosts.carry(hosts.plan_join(target, dry_run=dry_run), dry_run=dry_run)
 
 
 @task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from . import deploy, prune, rollback
+from . import deploy, joining, prune, rollback
 from . import promote as deciding
 from .build import build
 from .carry import Carriage
@@ -121,6 +121,13 @@ class Operations:
         """What has to be sent to those of *hosts* that lack *release*, from one that has it."""
         self.shipping = Copying.of(self.fleet, hosts, release)
         return self.shipping.shipment if self.shipping else None
+
+    def plan_join(self, target: str, *, dry_run: bool = False) -> Plan:
+        """Survey the hosts, and plan to bring one of them to what is live on the others."""
+        name = joining.named(target, self.targets)
+        hosts = self.survey(locked=not dry_run, balanced=True)
+        copy = self._copy(hosts, joining.agreed(name, hosts))
+        return joining.join(name, hosts, self.fleet.author, copy=copy)
 
     def plan_prune(self, *, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to remove what has expired."""

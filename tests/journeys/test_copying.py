@@ -84,3 +84,18 @@ def test_a_rollback_brings_its_target_to_who_lacks_it(fleet: Fleet) -> None:
     ]
     told(fleet.run("rollback", "--to", second), code=10, says=("is live already",))
     assert len(NAMES) == 3
+
+
+def test_a_host_that_was_left_out_joins(fleet: Fleet) -> None:
+    """After it hosts are one, and its journal knows what was done without it."""
+    fleet.write("v3")  # what is in the project meanwhile does not matter
+    plan = fleet.run("join", "three", "--dry-run")
+    assert (plan.code, fleet.each) == (0, ["v2", "v2", "v1"]), plan.err
+    assert ", from " in plan.out
+    result = fleet.run("join", "three", "--json")
+    assert (result.code, result.events[-1]["outcome"], fleet.each) == (0, "live", ["v2"] * 3), result.err
+    assert fleet.run("status").code == 0
+    same(fleet, "one", "three")
+    again = fleet.run("join", "three", "--json")
+    assert (again.code, again.events[-1]["outcome"]) == (0, "already_live"), again.err
+    told(fleet.run("join", "four"), code=2, says=("four is none of the hosts",), hint="--host")
