@@ -134,7 +134,7 @@ def doctor(c: Any, host: str = "", json: bool = False) -> None:
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
-        hosts.end(housekeeping.doctor(hosts.fleet, hosts.survey()))
+        hosts.end(housekeeping.doctor(hosts.fleet, hosts.survey(balanced=True)))
 
 
 @task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})

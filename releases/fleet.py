@@ -64,7 +64,7 @@ class Fleet:
     def open(self, *, locked: bool, wait_s: float = 0.0, balanced: bool = False) -> tuple[Surveyed, ...]:
         """Connect to all hosts at once, lock them in sorted order or none, settle what was left, and survey them.
 
-        *balanced*: and to the hosts of their balancers, which are asked whether they can do what is wanted. Raises
+        *balanced*: and to the hosts of their balancers, which are asked how they are. Raises
         `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`; then no
         session is left open.
         """
@@ -195,26 +195,22 @@ class Fleet:
             holder |= {"ci": self.author.ci} if self.author.ci else {}
             answer = self.run(name, steps.settle(layout, prefix(holder)))
             for line in answer.all("reverted"):
-                self._tell_settled(name, line.split()[0])
+                self._tell_settled(name, *line.split()[:2])
 
-    def _tell_settled(self, name: str, arm: str) -> None:
+    def _tell_settled(self, name: str, arm: str, code: str) -> None:
         if name in self.targets:
             self.report.say(f"deploy {arm} had died before it was confirmed: it was taken back", name)
         else:
             server, _, arm = arm.rpartition(".")
-            self.report.say(f"deploy {arm} had died, and left {server} out of rotation: it is back", name)
+            now = "is back" if code == "0" else "could not be brought back, by exit " + code
+            self.report.say(f"deploy {arm} had died, and left {server} out of rotation: it {now}", name)
         self.report.event("settled", name, deploy=arm)
 
     def _asked(self, name: str, found: tuple[Surveyed, ...]) -> Surveyed:
-        """What the balancer of one host says; raises `Refused` when it could not do what is wanted of it."""
+        """The host with what its balancer says of itself."""
         host = next(host for host in found if host.name == name)
         step = host.balancer.check() if host.balancer and not host.root_problem() else None
-        if not step or not host.balancer:
-            return host
-        answer = self.run(name, step)
-        if problem := host.balancer.problem(answer):
-            raise problem
-        return replace(host, rotation=answer)
+        return replace(host, rotation=self.run(name, step)) if step else host
 
     def _bring_back(self, host: Surveyed) -> None:
         """Who was left out of rotation by a deploy that has died, and can only be brought back from here."""
@@ -223,7 +219,7 @@ class Fleet:
         self.report.say(
             f"deploy {host.facts.drained} had died, and left it out of rotation: it is brought back", host.name
         )
-        for step in host.balancer.undrain(int(host.facts.drained)):
+        for step in host.balancer.undrain(int(host.facts.drained) if host.facts.drained.isdigit() else 0):
             self.run(host.name, step)
         self.report.event("undrained", host.name, deploy=host.facts.drained)
 

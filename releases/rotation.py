@@ -43,16 +43,15 @@ class Rotation:
         self._each(name, self.plan.leaving(name))
 
     def come_back(self, name: str) -> None:
-        """Bring one host back; it stays *out*, and guarded, when that cannot be."""
-        if name not in self.out:
-            return
-        if self._each(name, self.plan.returning(name)):
+        """Bring one host back, and wait for it; it stays *out*, and guarded, when that cannot be."""
+        if name in self.out and self._each(name, self.plan.returning(name)):
             self.out.discard(name)
 
     def everybody_back(self) -> None:
-        """Bring back whoever is still out."""
+        """Bring back whoever is still out, and wait for nobody: who cannot be reached may be down for good."""
         for name in sorted(self.out):
-            self.come_back(name)
+            if self._each(name, tuple(s for s in self.plan.returning(name) if s.name != "serving")):
+                self.out.discard(name)
 
     def _each(self, name: str, steps: tuple[Step, ...]) -> bool:
         """Run them all unless the first fails, which is what matters; False then."""

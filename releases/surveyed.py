@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from . import hearsay
 from .answer import Answer
@@ -30,7 +30,7 @@ class Surveyed:
     facts: Facts
     untold: tuple[Event, ...] = ()
     group: str = ""  # NAME of [hosts.NAME]
-    rotation: Answer = field(default_factory=Answer)  # what its balancer has said
+    rotation: Answer | None = None  # what its balancer has said, if it was asked
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
         """The same with what *others* know of the fleet, and of the database that they share; its next deploy
@@ -62,7 +62,9 @@ class Surveyed:
     @property
     def kept_out(self) -> str:
         """Why it is out of rotation, and stays there whatever we do; a host where nothing is live never does."""
-        return self.balancer.kept_out(self.rotation) if self.balancer and self.facts.live else ""
+        if not self.balancer or not self.rotation or not self.facts.live:
+            return ""
+        return self.balancer.kept_out(self.rotation)
 
     @property
     def layout(self) -> Layout:
@@ -119,6 +121,8 @@ class Surveyed:
                 f"{self.name}: shared/{path} is missing",
                 hint=f"upload it: {uploading(path, self.address, str(self.config.root))}",
             )
+        if self.balancer and self.rotation and (problem := self.balancer.problem(self.rotation)):
+            yield problem
         for kind in self.kinds:
             yield from (Refused(f"{self.name}: {why}") for why in kind.conditions(facts))
 

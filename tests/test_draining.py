@@ -6,7 +6,7 @@ import pytest
 
 from releases.answer import Answer
 from releases.deploy import Shipment, deploy
-from releases.errors import UsageError
+from releases.errors import Refused, UsageError
 from releases.plan import HERE, LEAVING, RETURNING, Plan
 from releases.rollback import rollback
 from releases.surveyed import Surveyed
@@ -114,11 +114,20 @@ def test_who_is_deployed_alone_is_drained_by_a_balancer_that_knows_of_others(bal
 def test_who_is_in_maintenance_stays_there() -> None:
     """Somebody has put it there; the plan says so."""
     one, *others = fleet(*THREE)
-    told = Answer((("server", "web1 MAINT"), ("server", "web2 UP")))
+    told = Answer((("server", "web1 MAINT"), ("server", "web2 UP"), ("server", "web3 UP")))
     found = plan((replace(one, rotation=told), *(replace(other, rotation=told) for other in others)))
     assert drained(found) == ["web2", "web3"]
     assert "undrain" not in rotation(found, "web1")
     assert "web1: web1 is in maintenance at haproxy, and stays so" in found.notes
+
+
+def test_a_balancer_that_cannot_do_its_part_is_one_of_the_problems() -> None:
+    """So a deploy is refused before anything is staged, and doctor lists it with all others."""
+    one, *others = fleet(*THREE)
+    ill = replace(one, rotation=Answer((("unreachable", "Connection refused"),)))
+    assert [str(p) for p in ill.problems()] == ["balancer lb1:/srv/lb: haproxy cannot be reached: Connection refused"]
+    with pytest.raises(Refused, match="Connection refused"):
+        plan((*others, ill))
 
 
 def test_two_hosts_that_would_be_one_server_are_refused() -> None:

@@ -64,8 +64,16 @@ def test_who_is_out_comes_back_and_is_not_guarded_any_more() -> None:
     """In the order of the plan."""
     hosts = Hosts(fleet(*THREE), lambda name, step: Answer((("status", "UP"),)))
     turned = out(plan(hosts.hosts), hosts, "web2")
-    turned.everybody_back()
+    turned.come_back("web2")
     assert (hosts.ran, turned.out) == (["web2 undrain", "web2 serving", "web2 unguard"], set())
+
+
+def test_at_the_end_nobody_is_waited_for() -> None:
+    """A host that is down is never seen up; it is ready all the same, for when it is there again."""
+    hosts = Hosts(fleet(*THREE), lambda name, step: Answer((("status", "DOWN"),)))
+    turned = out(plan(hosts.hosts), hosts, "web2")
+    turned.everybody_back()
+    assert (hosts.ran, turned.out) == (["web2 undrain", "web2 unguard"], set())
 
 
 def test_who_cannot_come_back_stays_guarded() -> None:

@@ -4,11 +4,15 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from releases import steps as tell
+from releases.arming import armed
 from releases.balancers.kinds import balancer
-from releases.plan import Step
+from releases.plan import Plan, Step
+from releases.processes.kind import Switch
+from tests.app import until
 from tests.conftest import require
 from tests.hosts import config
-from tests.scripts.running import Here
+from tests.scripts.running import A, B, Here
 
 
 def steps(here: Here, path: str = "state/drain", **more: object) -> dict[str, Step]:
@@ -39,6 +43,22 @@ def test_it_is_there_while_the_host_is_out(here: Here) -> None:
     for name in ("undrain", "undrain", "serving"):
         assert here.run(each[name]).code == 0
         assert not path.exists()
+
+
+def test_the_arm_of_the_host_brings_it_back(here: Here) -> None:
+    """P2: after the link, as the last that is undone."""
+    here.release(A)
+    here.release(B)
+    here.publish(A)
+    each, switch, path = steps(here), Switch(here.layout.root, 7, B, A), here.root / "shared" / "state" / "drain"
+    publish = tell.publish(here.layout, B, A)
+    plan = Plan("deploy", 7, B, A, {"web1": (tell.arm(switch), each["drain"], publish)})
+    with here.session() as deployer:
+        for step in (armed(plan, "web1", tell.arm(switch), switch), each["drain"], publish):
+            assert deployer.run(step).code == 0
+        assert (path.exists(), here.live) == (True, f"releases/{B}")
+    until(lambda: not path.exists(), what="the host in rotation")
+    assert here.live == f"releases/{A}"
 
 
 @pytest.mark.parametrize("step", ["drained", "serving"])

@@ -1,6 +1,7 @@
 """Hosts that leave the rotation of a balancer while they switch: a real HAProxy, three roots behind one sshd."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -234,3 +235,25 @@ def test_ctrl_c_brings_everybody_back(fleet: Balanced, haproxy: HAProxy, times: 
     _, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
     assert process.returncode == 12, err  # type: ignore[attr-defined]
     assert (fleet.each, haproxy.states) == (["v1"] * 3, dict.fromkeys(NAMES, "UP"))
+
+
+@pytest.mark.parametrize("whose", ["host", "balancer"])
+def test_a_line_that_is_cut_leaves_nobody_out(sshd: Sshd, fleet: Balanced, haproxy: HAProxy, whose: str) -> None:
+    """P12: that of the drained host, or that of the balancer: we look again, and everybody is back."""
+    wait = "touch ../../arrived; until [ -e ../../go ]; do sleep 0.05; done"
+    with sshd.line() as line:
+        shutil.copy(sshd.ssh_config, fleet.home / ".ssh" / "config")
+        text = f'[hooks]\nafter_switch = ["{wait}"]\n{table(fleet, haproxy.socket)}'
+        strategy(fleet, 'kind = "rolling"', text)
+        toml, cut = fleet.folder / "deploy.toml", 'ssh = ["' if whose == "host" else 'host = "'
+        toml.write_text(toml.read_text().replace(f"{cut}{fleet.address}", f"{cut}{line.address}", 1))
+        fleet.write("v2")
+        process = fleet.start("deploy", "--host", "one,two,three")
+        until((fleet.root / "one" / "arrived").exists, what="the first host in its hook")
+        assert haproxy.states["one"] == "DRAIN"
+        line.cut()
+        (fleet.root / "one" / "go").touch()
+        _, err = process.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert process.returncode == 12, err  # type: ignore[attr-defined]
+    assert (fleet.each, haproxy.states) == (["v1"] * 3, dict.fromkeys(NAMES, "UP"))
+    assert not list((fleet.root.parent / "balancer" / ".switchover" / "armed").iterdir())
