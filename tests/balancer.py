@@ -1,4 +1,4 @@
-"""A real HAProxy before three tiny servers on this machine; everything of it ends with the test."""
+"""Real balancers before tiny servers on this machine; everything of them ends with the test."""
 
 import http.server
 import shutil
@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.app import until
 from tests.sshd import free_port
 
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -74,6 +75,36 @@ class HAProxy:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Nginx:
+    """One upstream of *servers*, name → port, whose lines are in `include`; what fails is not asked again elsewhere."""
+
+    def __init__(self, base: Path, servers: Mapping[str, int]) -> None:
+        self.port, self.base, self.include = free_port(), base, base / "servers.conf"
+        self.include.write_text("".join(f"server 127.0.0.1:{port} max_fails=0;\n" for port in servers.values()))
+        places = "".join(f"{kind}_temp_path {base}/{kind}; " for kind in TEMPORARY)
+        (base / "nginx.conf").write_text(
+            f"daemon on; pid {base}/pid; error_log {base}/log; worker_processes 1;\nevents {{}}\n"
+            f"http {{ access_log off; {places}\n  upstream shop {{ include {self.include}; }}\n"
+            f"  server {{ listen 127.0.0.1:{self.port};\n"
+            "    location / { proxy_pass http://shop; proxy_next_upstream off; } } }\n"
+        )
+        self.command = f"{shutil.which('nginx', path=PATH) or 'nginx'} -p {base} -c {base}/nginx.conf"
+
+    @property
+    def url(self) -> str:
+        """Where clients come."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "Nginx":
+        subprocess.run(["sh", "-c", self.command], check=True, capture_output=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pid = int((self.base / "pid").read_text())
+        subprocess.run(["sh", "-c", f"{self.command} -s stop"], check=True, capture_output=True)
+        until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of nginx")
 
 
 class Server(http.server.ThreadingHTTPServer):

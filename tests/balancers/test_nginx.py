@@ -1,8 +1,6 @@
 """nginx: an include is marked under three shells, and a real one is reloaded; each trouble has its line."""
 
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,7 +12,7 @@ from releases.balancers.kinds import balancer
 from releases.balancers.nginx import drained
 from releases.plan import Step
 from tests.app import until
-from tests.balancer import PATH, Upstream, missing
+from tests.balancer import Nginx, Upstream, missing
 from tests.conftest import require
 from tests.hosts import config
 from tests.scripts.running import Here, Ran
@@ -140,47 +138,31 @@ def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
 
 
 @pytest.fixture
-def nginx(here: Here, upstreams: tuple[Upstream, Upstream]) -> Iterator[tuple[str, Path]]:
-    """A real one before two; yields its command, and where it lies."""
+def nginx(here: Here, upstreams: tuple[Upstream, Upstream]) -> Iterator[Nginx]:
+    """A real one before two."""
     require(missing("nginx", "nginx-light"))
-    base, program = here.base / "nginx", shutil.which("nginx", path=PATH)
-    base.mkdir()
-    (base / "servers.conf").write_text("".join(f"server {upstream.address};\n" for upstream in upstreams))
-    temporary = "".join(f"{kind}_temp_path {base}/{kind};" for kind in KINDS)
-    (base / "nginx.conf").write_text(
-        f"daemon on; pid {base}/pid; error_log {base}/log; worker_processes 1;\nevents {{}}\n"
-        f"http {{ access_log off; {temporary}\n  upstream shop {{ include {base}/servers.conf; }}\n"
-        f"  server {{ listen unix:{base}/socket; location / {{ proxy_pass http://shop; }} }} }}\n"
-    )
-    command = f"{program} -p {base} -c {base}/nginx.conf"
-    subprocess.run(["sh", "-c", command], check=True, capture_output=True)
-    yield command, base
-    pid = int((base / "pid").read_text())
-    subprocess.run(["sh", "-c", f"{command} -s stop"], check=True, capture_output=True)
-    until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of nginx")
+    (here.base / "nginx").mkdir()
+    first, second = upstreams
+    with Nginx(here.base / "nginx", {"first": first.port, "second": second.port}) as running:
+        yield running
 
 
-KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-
-
-def ask(base: Path) -> None:
+def ask(nginx: Nginx) -> None:
     """One request, to its end."""
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect(f"{base}/socket")
+    with socket.create_connection(("127.0.0.1", nginx.port)) as line:
         line.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: line.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
 def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
-    here: Here, upstreams: tuple[Upstream, Upstream], nginx: tuple[str, Path]
+    here: Here, upstreams: tuple[Upstream, Upstream], nginx: Nginx
 ) -> None:
     """And it is known when that has ended."""
-    command, base = nginx
-    commands = {"test": f"{command} -t", "reload": f"{command} -s reload"}
-    each = steps(here, base / "servers.conf", upstreams[0].address, **commands)
-    assert problem(here, base / "servers.conf", server=upstreams[0].address, **commands) == ("", "")
-    asking = threading.Thread(target=ask, args=(base,))
+    commands = {"test": f"{nginx.command} -t", "reload": f"{nginx.command} -s reload"}
+    each = steps(here, nginx.include, upstreams[0].address, **commands)
+    assert problem(here, nginx.include, server=upstreams[0].address, **commands) == ("", "")
+    asking = threading.Thread(target=ask, args=(nginx,))
     asking.start()
     until(lambda: upstreams[0].asked == 1, what="a request at the first server")
     ok(here.run(each["drain"]))
@@ -189,10 +171,10 @@ def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
     until(lambda: any(b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in old), what="a reload")
     assert ok(here.run(each["drained"])).one("left") == "1"
     for _ in range(4):
-        ask(base)
+        ask(nginx)
     assert (upstreams[0].asked, upstreams[1].asked) == (1, 4)
     upstreams[0].let.set()
     asking.join(10)
     until(lambda: drained(ok(here.run(each["drained"]))), what="the end of the old worker")
     ok(here.run(each["undrain"]))
-    until(lambda: ask(base) or upstreams[0].asked > 1, what="a request at the first server again")
+    until(lambda: ask(nginx) or upstreams[0].asked > 1, what="a request at the first server again")

@@ -11,7 +11,7 @@ import pytest
 
 from releases.probe import Client, Load
 from tests.app import until
-from tests.balancer import HAProxy, missing, serving
+from tests.balancer import HAProxy, Nginx, missing, serving
 from tests.conftest import require
 from tests.journeys.test_fleet import FAILS, NAMES, Fleet, strategy
 from tests.refusal import listing, told
@@ -100,9 +100,9 @@ until busybox wget -q -O /dev/null "http://127.0.0.1:$port/version"; do sleep 0.
 
 
 @pytest.fixture
-def restarted(sshd: Sshd, tmp_path: Path) -> Iterator[tuple[Balanced, HAProxy]]:
-    """Three servers that take a release by being stopped and started, behind a balancer."""
-    require(missing("haproxy", "haproxy") or missing("busybox", "busybox"))
+def restarted(sshd: Sshd, tmp_path: Path) -> Iterator[tuple[Balanced, dict[str, int]]]:
+    """Three servers that take a release by being stopped and started, and their ports."""
+    require(missing("busybox", "busybox"))
     found = Balanced(tmp_path / "shop", tmp_path / "srv", sshd.address, sshd.ssh_config)
     (tmp_path / "restart.sh").write_text(RESTART)
     (tmp_path / "balancer").mkdir()
@@ -112,9 +112,7 @@ def restarted(sshd: Sshd, tmp_path: Path) -> Iterator[tuple[Balanced, HAProxy]]:
         (found.root / name / "shared" / "port").write_text(str(port))
     found.configure(restarting(found))
     found.deploy("v1")
-    with HAProxy(tmp_path, ports) as running:
-        until(lambda: set(running.states.values()) == {"UP"}, what="three servers that are up")
-        yield found, running
+    yield found, ports
     for name in NAMES:
         os.kill(int((found.root / name / "shared" / "pid").read_text()), signal.SIGTERM)
 
@@ -125,11 +123,9 @@ def restarting(fleet: Balanced) -> str:
     return f"[processes.web]\nkind = 'command'\nreload = 'sh {fleet.root.parent}/restart.sh'\nprove = '{prove}'\n"
 
 
-def test_no_request_fails_though_every_server_is_stopped(restarted: tuple[Balanced, HAProxy]) -> None:
-    """P4: the drain is real, forward and back; without it requests would meet servers that are down."""
-    fleet, haproxy = restarted
-    strategy(fleet, 'kind = "rolling"', restarting(fleet) + table(fleet, haproxy.socket))
-    load = Load(haproxy.url, (Client("/version"),) * 2 + (Client("/version", keeps=True),) * 2)
+def unnoticed(fleet: Balanced, url: str) -> None:
+    """A rolling deploy under load, in which no request may fail."""
+    load = Load(url, (Client("/version"),) * 2 + (Client("/version", keeps=True),) * 2)
     load.start()
     began = time.monotonic()
     try:
@@ -142,6 +138,35 @@ def test_no_request_fails_though_every_server_is_stopped(restarted: tuple[Balanc
     assert (figures.wrong, figures.examples) == (0, ())
     assert figures.count > 200
     assert len(figures.releases) == 2
+
+
+def test_no_request_fails_though_every_server_is_stopped(restarted: tuple[Balanced, dict[str, int]]) -> None:
+    """P4: the drain is real; without it requests meet servers that are down, since nothing is retried."""
+    fleet, ports = restarted
+    require(missing("haproxy", "haproxy"))
+    with HAProxy(fleet.root.parent, ports) as haproxy:
+        until(lambda: set(haproxy.states.values()) == {"UP"}, what="three servers that are up")
+        strategy(fleet, 'kind = "rolling"', restarting(fleet) + table(fleet, haproxy.socket))
+        unnoticed(fleet, haproxy.url)
+
+
+def test_nor_behind_nginx(restarted: tuple[Balanced, dict[str, int]]) -> None:
+    """The same, by an include that is marked and reloaded."""
+    fleet, ports = restarted
+    require(missing("nginx", "nginx-light"))
+    (base := fleet.root.parent / "nginx").mkdir()
+    with Nginx(base, ports) as nginx:
+        more = (
+            f"[balancer]\nkind = 'nginx'\ninclude = '{nginx.include}'\ntest = '{nginx.command} -t'\n"
+            f"reload = '{nginx.command} -s reload'\nhost = '{fleet.address}'\nroot = '{fleet.root.parent}/balancer'\n"
+        )
+        servers = "".join(f"[hosts.{name}.balancer]\nserver = '127.0.0.1:{port}'\n" for name, port in ports.items())
+        strategy(fleet, 'kind = "rolling"', restarting(fleet) + more)
+        toml = fleet.folder / "deploy.toml"
+        toml.write_text(toml.read_text().partition("[hosts.one.balancer]")[0] + servers)
+        before = nginx.include.read_text()
+        unnoticed(fleet, nginx.url)
+        assert nginx.include.read_text() == before
 
 
 def test_a_broken_release_leaves_every_server_in_rotation(fleet: Balanced, haproxy: HAProxy) -> None:
@@ -157,13 +182,15 @@ def test_a_broken_release_leaves_every_server_in_rotation(fleet: Balanced, hapro
 
 
 def test_a_deployer_that_dies_leaves_nobody_drained(fleet: Balanced, haproxy: HAProxy) -> None:
-    """P2: the balancer's host makes it ready by itself, as the host goes back by itself."""
+    """P2: the balancer's host makes it ready by itself, as the host goes back by itself; until then it is locked."""
     wait = "touch ../../arrived; until [ -e go ]; do sleep 0.1; done"
     strategy(fleet, 'kind = "rolling"', f'[hooks]\nafter_switch = ["{wait}"]\n{table(fleet, haproxy.socket)}')
     fleet.write("v2")
-    process = fleet.start("deploy")
-    until((fleet.root / "one" / "arrived").exists, what="the first host in its hook")
+    process = fleet.start("deploy", "--host", "one")
+    until((fleet.root / "one" / "arrived").exists, what="the host in its hook")
     assert haproxy.states["one"] == "DRAIN"
+    busy = fleet.run("deploy", "--host", "two")
+    told(busy, code=75, says=(f"balancer {fleet.address.partition('@')[2]}:", "is locked by "), hint="--wait")
     os.killpg(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     process.communicate()  # type: ignore[attr-defined]
     until(lambda: haproxy.states["one"] == "UP", limit_s=90, what="the server in rotation")
