@@ -16,6 +16,7 @@ from .answer import Answer
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
 from .scripts import quoted, source
+from .streams import KEPT, Hear, Heard, Stream, Tail, feed, text_of
 from .targets import by_hand
 
 BEAT_S = 20
@@ -24,14 +25,11 @@ PULSE_S = 5  # sshd itself is asked for a sign of life so often,
 SILENT_S = 20  # and the line given up after this long without any
 OPEN_S = 30
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a step is one
-KEPT = 1 << 18  # bytes of what was heard already that are kept for a message, and of a line that has no end
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
 # it), no exclamation mark (csh). The program itself follows as the first line on stdin.
 # That line is a comment to any other shell that a profile may have put in the place of the one that was asked.
 BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
-
-Hear = Callable[[str], None]
 
 
 class Session:
@@ -44,7 +42,6 @@ class Session:
     def __init__(self, connection: Connection, host: str, *, lock: str = "", hear: Hear = print) -> None:
         self.host, self.hear, self.connection = host, hear, connection
         self.word = os.urandom(12).hex().encode()
-        self.channels = 0
         self._out, self._err = bytearray(), bytearray()
         self._step = "the start of the session"
         self._silent, self._alive = "", time.monotonic()
@@ -75,8 +72,8 @@ class Session:
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
         if code:
-            raise self._failed(name, code, _text(err).splitlines())
-        return Answer.parse(_text(said))
+            raise self._failed(name, code, text_of(err).splitlines())
+        return Answer.parse(text_of(said))
 
     def send(
         self, name: str, command: str, directory: str, write: Callable[["Stream"], None], *, timeout_s: float = 600.0
@@ -87,7 +84,7 @@ class Session:
         """
         self._step, limit = name, max(1, round(timeout_s))
         channel = self._exec(directory, limit_s=limit + SILENCE_S)
-        said = _Tail(channel)
+        said = Tail(channel)
         stream = Stream(channel, self._unknown, self._lives)
         try:
             stream.write(_line(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
@@ -102,7 +99,7 @@ class Session:
         channel.close()
         if channel.exit_status:
             late = [f"no end within {timeout_s:g} s"] if channel.exit_status == 124 else []
-            lines = [line for line in _text(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
+            lines = [line for line in text_of(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
             cause = [line for line in lines if line.endswith(_CAUSES)][-1:]
             raise self._failed(name, channel.exit_status, [*lines, *cause, *late])
 
@@ -132,7 +129,7 @@ class Session:
         try:
             stream.write(_line(f'#\nexec 2>/dev/null; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             # Beside us: what has much to say to much that is given would wait for us, and we for it.
-            threading.Thread(target=_feed, args=(stream, given), name=f"feed {self.host}", daemon=True).start()
+            threading.Thread(target=feed, args=(stream, given), name=f"feed {self.host}", daemon=True).start()
             yield read
             if channel.recv(1):
                 raise self._failed(name, 74, ["more was sent than its manifest says"])
@@ -168,7 +165,6 @@ class Session:
         """A channel whose far end waits for the line with its program; with *limit_s* both its streams are one."""
         try:
             channel: paramiko.Channel = self.connection.transport.open_session(timeout=OPEN_S)
-            self.channels += 1
             channel.set_combine_stderr(limit_s is not None)
             channel.settimeout(limit_s)
             channel.exec_command(" ".join((BOOT, *(f"'{word}'" for word in words))))
@@ -198,13 +194,13 @@ class Session:
                 kind, _, rest = line.partition(b" " + self.word)
                 if rest or line.endswith(self.word):
                     if kind in (b"BUSY", b"FAIL"):
-                        return _text(kind + rest)
+                        return text_of(kind + rest)
                     if kind == b"READY" and (at := self._err.find(line + b"\n")) >= 0:
                         del self._out[: self._out.index(line + b"\n") + len(line)]
                         del self._err[: at + len(line)]
                         return "READY"
             if not self._more(end):
-                greeting = _text(self._out + self._err).strip().splitlines()
+                greeting = text_of(self._out + self._err).strip().splitlines()
                 said = f": {greeting[-1][:120]}" if greeting else ""
                 late = f" within {timeout_s:g} s" if time.monotonic() >= end else ""
                 ssh = by_hand(self.connection.host, user=self.connection.user, port=self.connection.port)
@@ -286,108 +282,6 @@ class Session:
         return OutcomeUnknown(self.host, self._step, self._silent or why or "the connection was closed")
 
 
-class Heard:
-    """One stream of one step: each line of it is heard once, when it is whole, and its last *keep* bytes are kept.
-
-    It ends with *mark* and the exit code of the step, which is None before. A line that is longer than `KEPT` is heard
-    in pieces.
-    """
-
-    def __init__(self, mark: bytes, hear: Hear | None, *, keep: int) -> None:
-        self.mark, self.hear, self.keep = mark, hear, keep
-        self.kept = bytearray()
-        self.code: int | None = None
-        self._seen = self._first = 1  # how much of the data was looked at; where it begins to be what was said
-        self._inside = False  # of a line that was heard, but for its end
-
-    def take(self, data: bytearray) -> None:
-        """Take away what has come; *data* begins with the end of a line, and keeps one: it may be that of the mark."""
-        if self.code is not None:
-            return
-        at = 0 if data.startswith(self.mark) else data.find(self.mark, self._seen)
-        if at < 0:
-            self._take_lines(data)
-        elif (end := data.find(b"\n", at + len(self.mark))) >= 0:
-            self._pass_on(data[self._first : at])
-            self.code = int(data[at + len(self.mark) : end])
-            del data[:end]
-
-    def _take_lines(self, data: bytearray) -> None:
-        if (last := data.rfind(b"\n", self._seen)) > 0:
-            self._pass_on(data[self._first : last])
-            del data[:last]
-            self._first = 0
-        elif self.hear and len(data) > KEPT:
-            self._pass_on(data[self._first : -1])
-            del data[1:-1]
-            self._first = 1
-        self._seen = len(data)
-
-    def _pass_on(self, said: bytearray) -> None:
-        if not said:
-            return
-        if self.hear and (lines := said[self._inside and said.startswith(b"\n") :]):
-            for line in _text(lines).removesuffix("\n").split("\n"):
-                self.hear(line)
-        self._inside = not said.endswith(b"\n")
-        if self.keep:
-            self.kept += said
-        if len(self.kept) > 2 * self.keep:  # seldom
-            del self.kept[: -self.keep]
-
-
-class _Tail:
-    """The last words of a channel; somebody must listen all the time, or who talks much would wait for us for ever."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self.channel, self.said = channel, bytearray()
-        self.thread = threading.Thread(target=self._listen, name="what is said to what we send", daemon=True)
-        self.thread.start()
-
-    def _listen(self) -> None:
-        with suppress(OSError):  # that nothing came for too long; what it means is for others to say
-            while chunk := self.channel.recv(1 << 16):
-                self.said += chunk
-                del self.said[:-KEPT]
-
-    def whole(self) -> bytearray:
-        """Wait for the end."""
-        self.thread.join()
-        return self.said
-
-
-class Stream:
-    """What a payload is written to; counts the bytes that went over the line."""
-
-    def __init__(
-        self, channel: paramiko.Channel, lost: Callable[[str], OutcomeUnknown], lives: Callable[[], None]
-    ) -> None:
-        self.channel, self.lost, self.lives, self.count = channel, lost, lives, 0
-
-    def write(self, data: bytes) -> int:
-        """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading."""
-        self._do(lambda: self.channel.sendall(data))
-        self.lives()
-        self.count += len(data)
-        return len(data)
-
-    def end(self) -> None:
-        """Say that this was all; raises as `write` does."""
-        self._do(self.channel.shutdown_write)
-
-    def _do(self, what: Callable[[], None]) -> None:
-        try:
-            what()
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self.lost(str(error)) from error
-
-
-def _feed(stream: Stream, given: bytes) -> None:
-    with suppress(OutcomeUnknown):  # whoever reads finds out
-        stream.write(given)
-        stream.end()
-
-
 def _ask(transport: paramiko.Transport) -> None:
     """What sshd always answers, be it with a refusal."""
     with suppress(paramiko.SSHException, EOFError, OSError):
@@ -413,7 +307,3 @@ def _space(said: str) -> str:
 def _line(script: str) -> bytes:
     """A script as one line that ``printf %b`` undoes."""
     return script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
-
-
-def _text(data: bytes | bytearray) -> str:
-    return data.decode("utf-8", "surrogateescape")

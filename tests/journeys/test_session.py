@@ -9,7 +9,8 @@ import pytest
 from releases.config import load
 from releases.connection import connect
 from releases.errors import OutcomeUnknown, StepFailed, Unreachable
-from releases.session import ARGUMENT, KEPT, Session, Stream
+from releases.session import ARGUMENT, Session
+from releases.streams import KEPT, Stream
 from tests.app import App
 from tests.sshd import Sshd
 

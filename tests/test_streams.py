@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from releases.session import KEPT, Heard
+from releases.streams import KEPT, Heard
 
 MARK = b"\nEND 0f1e2d "
 
