@@ -87,4 +87,5 @@ class Rotation:
             self.fleet.report.say("reconnecting to bring back what is out of rotation", step.via)
             self.fleet.rejoin(step.via, within_s=RECONNECT_S)
             self.lost.discard(step.via)
-        return self.fleet.run(name, step, number=0 if step.judge else self.plan.number)
+        quiet = step.judge or step.name in RETURNING  # its beginning is not journaled: a full disk must not stop it
+        return self.fleet.run(name, step, number=0 if quiet else self.plan.number)

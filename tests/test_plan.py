@@ -65,6 +65,12 @@ def test_a_step_of_the_team_is_left_out_with_the_step_that_is_not_needed_now(
     assert names(own.without("prune").without("bin/told")) == there
 
 
+@pytest.mark.parametrize("name", ["drain", "serving"])
+def test_a_step_of_the_team_beside_a_drain_is_left_out_where_nobody_is_drained(name: str) -> None:
+    """Whether somebody is depends on who is there to serve meanwhile."""
+    assert names(plan(step("stage"), step("publish")).before(name, steps.command("bin/told"))) == ["stage", "publish"]
+
+
 @pytest.mark.parametrize(("there", "name"), [(["stage", "publish"], "prepare"), (["verify", "publish"], "start")])
 def test_a_step_that_the_application_never_has_is_refused(there: list[str], name: str) -> None:
     """Or the step of the team would never run, and nobody would know."""

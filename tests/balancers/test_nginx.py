@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from releases.answer import Answer
+from releases.arming import guarded
 from releases.balancers.kinds import balancer
 from releases.balancers.nginx import drained
 from releases.plan import Step
@@ -112,6 +113,17 @@ def test_an_include_of_somebody_else_is_told(account: Here) -> None:
     (account.base / "servers.conf").chmod(0o644)
     why, _ = problem(account, account.base / "servers.conf")
     assert why.endswith(f"cannot be replaced: nobody may not write in {account.base}")
+
+
+def test_the_arm_of_a_balancers_host_brings_a_server_back(here: Here, include: Path) -> None:
+    """P2: by itself, with a test and a reload."""
+    each = steps(here, include, host="deploy@lb1", root=str(here.root), reload=f"echo reloaded >>{here.base}/told")
+    with here.session() as deployer:
+        for name in ("guard", "drain"):
+            ok(deployer.run(guarded(each[name], 7) if name == "guard" else each[name]))
+        assert include.read_text() != LINES
+    until(lambda: include.read_text() == LINES, what="the server in rotation")
+    until(lambda: (here.base / "told").read_text() == "reloaded\n" * 2, what="a reload")
 
 
 def test_it_is_drained_once_the_old_workers_are_gone() -> None:
