@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from .balancers.kind import Balancer
 from .errors import UsageError
-from .plan import Batch, Plan, Step
+from .plan import Batch, Phase, Plan, Step
 from .surveyed import Surveyed
 
 
@@ -16,9 +16,11 @@ def balanced(plan: Plan, hosts: tuple[Surveyed, ...]) -> Plan:
     """
     with_one = tuple((host, host.balancer) for host in hosts if host.balancer and not host.kept_out)
     _apart(with_one)
-    drained = frozenset(host.name for host, balancer in with_one if _may_leave(host, balancer, plan.batches, hosts))
+    turns = {**dict.fromkeys(plan.hosts_of(Phase.SWITCH), 0), **_turns(plan.batches)}
+    switched = tuple((host, balancer) for host, balancer in with_one if host.name in turns)
+    drained = frozenset(host.name for host, balancer in switched if _may_leave(host, balancer, turns, hosts))
     steps = dict(plan.steps)
-    for host, balancer in with_one:
+    for host, balancer in switched:
         out = balancer.drain(plan.number) if host.name in drained else ()
         if host.name in drained or not host.facts.live:
             steps[host.name] = _around(steps[host.name], out, _back(balancer, plan.number, guarded=bool(out)))
@@ -37,14 +39,13 @@ def _around(steps: tuple[Step, ...], out: tuple[Step, ...], back: tuple[Step, ..
     return tuple(found)
 
 
-def _may_leave(host: Surveyed, balancer: Balancer, batches: tuple[Batch, ...], hosts: tuple[Surveyed, ...]) -> bool:
-    """Does somebody else serve meanwhile: who is in no hurry, or has switched already?"""
+def _may_leave(host: Surveyed, balancer: Balancer, turns: Mapping[str, int], hosts: tuple[Surveyed, ...]) -> bool:
+    """Does somebody else serve meanwhile: who does not switch, or in another turn?"""
     pool = [h for h in hosts if h.balancer and h.balancer.pool == balancer.pool]
     if len(pool) == 1:
         return bool(host.facts.live) and balancer.counts  # those that are not of this deploy only it knows
-    turn = _turns(batches)
-    others = [h for h in pool if turn.get(h.name, 0) != turn.get(host.name, 0) and not h.kept_out]
-    serving = [h for h in others if h.facts.live or turn[h.name] < turn[host.name]]
+    mine, others = turns[host.name], [h for h in pool if turns.get(h.name) != turns[host.name] and not h.kept_out]
+    serving = [h for h in others if h.facts.live or turns.get(h.name, mine) < mine]
     return bool(host.facts.live and serving)
 
 

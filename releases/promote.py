@@ -108,7 +108,7 @@ def _plan(verb: str, hosts: Hosts, switched: Hosts, release: Release, plan: dict
     whole = Plan(verb, number(hosts), release, live, plan, said, **fleetwide(hosts[:1]))  # of one: nobody is a canary
     parts = grouped(hosts[0].config.strategy, switched)
     batches = tuple(Batch(tuple(host.name for host in part)) for part in parts)
-    return balanced(replace(whole, batches=batches), switched)
+    return balanced(replace(whole, batches=batches), hosts)
 
 
 def _names(hosts: Hosts) -> str:

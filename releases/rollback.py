@@ -1,5 +1,7 @@
 """rollback: back to the newest proven release before this one, by the same switch, with the same proof."""
 
+from dataclasses import replace
+
 from .canary import check_none_waits
 from .deploy import Shipment, arrival_notes, arriving, check_there, made_live
 from .draining import balanced
@@ -36,8 +38,13 @@ def rollback(
     for host in moved:
         plan[host.name] = made_live(host, arriving(host, n, wanted, copy), "rollback", author, copy)
     there = tuple(f"{host.name}: {wanted} is live there already" for host in hosts if host not in moved)
-    said = (*arrival_notes(moved, wanted, copy), *there)
-    return balanced(Plan("rollback", n, wanted, moved[0].facts.live, plan, said, **fleetwide(moved)), moved)
+    said, whole = (*arrival_notes(moved, wanted, copy), *there), fleetwide(hosts)
+    whole["batches"] = tuple(
+        replace(batch, hosts=left)
+        for batch in whole["batches"]
+        if (left := tuple(name for name in batch.hosts if name in plan))
+    )
+    return balanced(Plan("rollback", n, wanted, moved[0].facts.live, plan, said, **whole), hosts)
 
 
 def target(hosts: tuple[Surveyed, ...], to: str | None) -> Release:

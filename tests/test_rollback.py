@@ -8,7 +8,7 @@ from releases.deploy import Shipment
 from releases.errors import Refused, UsageError
 from releases.rollback import rollback
 from releases.surveyed import Surveyed
-from tests.hosts import ANA, A, B, C, D, host, live, manifest
+from tests.hosts import ANA, A, B, C, D, config, host, live, manifest
 
 
 def migrated(release: object, phase: str, *names: str, left: tuple[str, ...] = ()) -> str:
@@ -85,7 +85,8 @@ COPY = Shipment(B, manifest("a"), source="web1")
 
 def fleet(**web2: object) -> tuple[Surveyed, ...]:
     """Two hosts on C; the second is as it is given."""
-    whole = host(C, complete=[A, B, C], journal=JOURNAL, name="web1")
+    settings = web2.get("settings")
+    whole = host(C, complete=[A, B, C], journal=JOURNAL, name="web1", settings=settings)  # type: ignore[arg-type]
     return whole, host(**{"current": C, "complete": [A, C], "journal": JOURNAL, "name": "web2"} | web2)  # type: ignore[arg-type]
 
 
@@ -110,6 +111,9 @@ def test_a_host_on_the_target_already_stays_as_it_is() -> None:
     plan = rollback(fleet(current=B, complete=[A, B], journal=JOURNAL[:-1]), ANA)
     assert (plan.release, list(plan.steps)) == (B, ["web1"])
     assert plan.notes == (f"web2: {B} is live there already",)
+    canary = config(strategy={"kind": "canary", "hosts": ["web2"]})
+    plan = rollback(fleet(current=B, complete=[A, B], journal=JOURNAL[:-1], settings=canary), ANA)
+    assert [batch.hosts for batch in plan.batches] == [("web1",)]
 
 
 def test_a_host_that_is_only_behind_must_not_have_its_release_marked_bad() -> None:

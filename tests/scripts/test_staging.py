@@ -248,3 +248,13 @@ def test_what_a_manifest_does_not_tell_of_a_release_is_told_by_the_host(here: He
     assert (ran.code, ran.err) == (0, "")
     assert [os.fsdecode(base64.b64decode(text)) for text in ran.answer.all("target")] == wanted
     assert base64.b64decode(ran.answer.one("record")) == b"{}"
+
+
+def test_what_is_told_is_not_lost_behind_a_line_that_a_crash_cut_short(here: Here) -> None:
+    """Each on a line of its own, before the deploy that writes it down."""
+    (here.private / "journal.jsonl").write_text('{"event":"li')
+    ran = here.run(steps.begin(here.layout, '{"event":"deploy","deploy":2', ('{"event":"elsewhere"}', '{"a":"it\'s"}')))
+    assert (ran.code, ran.err) == (0, "")
+    lines = (here.private / "journal.jsonl").read_text().splitlines()
+    assert lines[:3] == ['{"event":"li', '{"event":"elsewhere"}', '{"a":"it\'s"}']
+    assert lines[3].startswith('{"event":"deploy"')
