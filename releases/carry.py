@@ -132,35 +132,49 @@ class Carriage:
         # Nor may it run before we listen: `Thread.start` waits, too, and a Ctrl-C there is nobody's.
         begun, done = threading.Event(), threading.Event()
         threading.Thread(target=self._on_all, args=(names, do, begun, done), daemon=True).start()
-        while not done.is_set():
+        left = False
+        while not done.is_set() and not left:
             try:
                 begun.set()
                 while not done.wait(0.5):
                     pass
             except KeyboardInterrupt as pressed:
-                self._interrupt(phase, done, asks=not isinstance(pressed, Terminated))
+                left = self._interrupt(phase, done, asks=not isinstance(pressed, Terminated))
         return not self.failed and not self.stopping.is_set()
 
-    def _interrupt(self, phase: Phase, done: threading.Event, *, asks: bool) -> None:
-        """Before the switch a step is ended with its session; from then on it is let finish, unless asked again."""
-        choice = self._asked() if asks and phase >= Phase.SWITCH and self.fleet.report.asks else Choice.TAKE_BACK
-        if choice is not Choice.GO_ON:
-            self.stopping.set()
-            self.failed.setdefault("", Interrupted("interrupted"))
-        self.going.set()
-        if phase < Phase.SWITCH:
-            self.fleet.report.say("interrupted: the step that runs is ended")
-            choice = Choice.AT_ONCE
-        else:
-            self.fleet.report.say(f"interrupted: {choice.value}")
+    def _interrupt(self, phase: Phase, done: threading.Event, *, asks: bool) -> bool:
+        """Before the switch a step is ended with its session; from then on it is let finish, unless asked again.
+
+        True when the steps that run were left to their end.
+        """
         try:
+            choice = self._decided(phase, asks=asks)
             while choice is Choice.TAKE_BACK and not done.wait(0.5):
                 pass
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # again, wherever we were
             choice = Choice.AT_ONCE
+            self._stop()
         if choice is Choice.AT_ONCE:
             self.fleet.close()
             done.wait(10)
+        return choice is Choice.AT_ONCE
+
+    def _decided(self, phase: Phase, *, asks: bool) -> Choice:
+        choice = self._asked() if asks and phase >= Phase.SWITCH and self.fleet.report.asks else Choice.TAKE_BACK
+        if choice is Choice.GO_ON:
+            self.going.set()
+        else:
+            self._stop()
+        if phase < Phase.SWITCH:
+            self.fleet.report.say("interrupted: the step that runs is ended")
+            return Choice.AT_ONCE
+        self.fleet.report.say(f"interrupted: {choice.value}")
+        return choice
+
+    def _stop(self) -> None:
+        self.stopping.set()
+        self.failed.setdefault("", Interrupted("interrupted"))
+        self.going.set()
 
     def _asked(self) -> Choice:
         """What the person wants; meanwhile the steps that run are finished, and none begins."""
