@@ -4,27 +4,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from . import steps
 from .aftermath import Aftermath
-from .answer import Answer
-from .arming import armed, guarded
 from .canary import WAYS, standing
-from .errors import ReleaseError, StepFailed
+from .errors import ReleaseError
 from .fleet import Fleet
 from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
-from .layout import Release
 from .local import run
 from .outcome import Outcome
-from .plan import Batch, Phase, Plan, Step, Verdict
-from .processes.kind import Switch
-from .rotation import Rotation
-
-AGAIN_S = 0.2
-UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
-Send = Callable[[str, Step, Answer], None]
+from .plan import Batch, Phase, Plan
+from .stepping import Send, Stepper
 
 
 def _set() -> threading.Event:
@@ -42,16 +32,13 @@ class Carriage:
     send: Send
     stopping: threading.Event = field(default_factory=threading.Event)
     going: threading.Event = field(default_factory=_set)
-    skips: dict[str, set[str]] = field(default_factory=dict)
-    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
     reached: Phase = Phase.STAGE
     proven: list[str] = field(default_factory=list)
-    published: dict[str, float] = field(default_factory=dict)
-    rotation: Rotation = field(init=False)
+    stepper: Stepper = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rotation = Rotation(self.plan, self.fleet)
+        self.stepper = Stepper(self.plan, self.fleet, self.send, self.stopping)
 
     def carry(self) -> Outcome:
         """Carry the whole plan; the outcome says what is true, whatever happened on the way."""
@@ -61,7 +48,7 @@ class Carriage:
         except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
             outcome = self._given_up()
         finally:
-            self.rotation.everybody_back()
+            self.stepper.rotation.everybody_back()
         hosts = outcome.hosts or (self._standing() if outcome.name in ("live", "already_live") else {})
         release = str(self.plan.release or "")
         return replace(outcome, release=release, seconds=time.monotonic() - began, hosts=hosts)
@@ -93,23 +80,15 @@ class Carriage:
         end = time.monotonic() + batch.watch_s
         if batch.watch_s:
             self.fleet.report.say(f"watching {', '.join(batch.hosts)} for {batch.watch_s:g} s")
-            if not self._carry_out(Phase.SWITCH, batch.hosts, lambda name: self._watch(name, end)):
+            if not self._carry_out(Phase.SWITCH, batch.hosts, lambda name: self.stepper.watch(name, end)):
                 return False
         return not batch.check or self._ran_here("strategy.check", batch.check)
 
-    def _watch(self, name: str, end: float) -> None:
-        """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
-        first = self.answers.get((name, "settled"), Answer())
-        looks = [steps.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
-        while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
-            for step in looks:
-                self._judged(name, step)
-
     def _tell_skew(self) -> None:
-        if len(self.published) > 1:
-            skew = max(self.published.values()) - min(self.published.values())
+        if len(self.stepper.published) > 1:
+            skew = max(self.stepper.published.values()) - min(self.stepper.published.values())
             self.fleet.report.say(f"swap skew: {skew:.2f} s between the first host and the last")
-            self.fleet.report.event("skew", seconds=round(skew, 3), hosts=len(self.published))
+            self.fleet.report.event("skew", seconds=round(skew, 3), hosts=len(self.stepper.published))
 
     def _given_up(self) -> Outcome:
         if self.reached is Phase.AFTER:
@@ -203,79 +182,11 @@ class Carriage:
 
     def _on_one(self, name: str, phase: Phase) -> None:
         for step in self.plan.steps[name]:
-            if step.phase is phase and step.name not in self.skips.get(name, ()):
+            if step.phase is phase and step.name not in self.stepper.skips.get(name, ()):
                 self.going.wait()
                 if self.stopping.is_set():
                     raise Interrupted(f"{name}: interrupted before {step.label}")
-                self._step(name, step)
-
-    def _step(self, name: str, step: Step) -> None:
-        report = self.fleet.report
-        report.began_step(name, step)
-        self.rotation.begins(name, step)
-        try:
-            verdict = self._done(name, step)
-        except ReleaseError as error:
-            report.failed_step(name, step, str(error))
-            raise
-        self.skips.setdefault(name, set()).update(verdict.skips)
-        self.rotation.ended(name, step)
-        if step.name == "publish":
-            self.published[name] = time.monotonic()
-        report.ended_step(name, step, verdict.note)
-
-    def _done(self, name: str, step: Step) -> Verdict:
-        if not step.streams:
-            return self._judged(name, self._filled(name, step))
-        self.send(name, step, self.answers.get((name, "stage"), Answer()))
-        return Verdict()
-
-    def _judged(self, name: str, step: Step) -> Verdict:
-        """Ask until the judge is content; `StepFailed` when it never is."""
-        end = time.monotonic() + step.patience_s
-        number = 0 if step.name in UNJOURNALED else self.plan.number
-        while True:
-            answer = self.answers[name, step.name] = self.fleet.run(name, step, number=number)
-            verdict = step.judge(answer) if step.judge else Verdict()
-            if verdict:
-                return verdict
-            over = verdict.final or time.monotonic() >= end
-            if step.lenient and (over or self.stopping.is_set()):
-                return replace(verdict, note=verdict.why)
-            if over:
-                self._hear_last_words(name, step, verdict.about)
-                raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
-            if self.stopping.wait(AGAIN_S):
-                raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
-
-    def _hear_last_words(self, name: str, step: Step, process: str) -> None:
-        with suppress(ReleaseError):  # what failed is told already
-            for words in step.words:
-                if words.process == process:
-                    self.fleet.run(name, words)
-
-    def _filled(self, name: str, step: Step) -> Step:
-        """What only the whole plan tells: the scripts of the arm, the release of a step of the team's own."""
-        plan, release = self.plan, self.plan.release
-        if release is None:
-            return step
-        root = self.fleet.targets[name].config.root
-        switch = Switch(root, plan.number, release, self._previous(name))
-        if step.name == "arm":
-            return armed(plan, name, step, switch)
-        if step.name == "guard" and step.template == "arm":
-            return guarded(step, plan.number)
-        if step.name == "share":
-            return replace(step, values={**step.values, "untold": self._journaled(str(step.values["leader"]))})
-        return steps.filled(step, switch)
-
-    def _journaled(self, leader: str) -> tuple[str, ...]:
-        """What the migrations of this plan have written into the journal of *leader*."""
-        answers = (answer for (name, _), answer in tuple(self.answers.items()) if name == leader)
-        return tuple(line for answer in answers for line in answer.all("journaled"))
-
-    def _previous(self, name: str) -> Release | None:
-        return next(host.facts.live for host in self.fleet.hosts if host.name == name)
+                self.stepper.carry(name, step)
 
     def _locally(self, hook: str) -> bool:
         return all(self._ran_here(f"local {hook}", command) for command in self.plan.local.get(hook, ()))
@@ -331,12 +242,12 @@ class Carriage:
         for step in self.plan.steps[name]:
             if step.phase is Phase.AFTER and not step.process and (step.name == "finish") is finishing:
                 try:
-                    self._step(name, step)
+                    self.stepper.carry(name, step)
                 except ReleaseError as error:
                     self.fleet.report.say(f"warning: {error}")
 
     def _aftermath(self) -> Aftermath:
-        return Aftermath(self.plan, self.fleet, self.failed, self.rotation)
+        return Aftermath(self.plan, self.fleet, self.failed, self.stepper.rotation)
 
     def _live(self) -> Outcome:
         """Confirmed everywhere; what follows can only warn."""

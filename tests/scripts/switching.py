@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from releases import steps
-from releases.carry import armed
+from releases.arming import armed
 from releases.plan import Phase, Plan, Step
 from releases.processes.kind import Switch
 from tests.app import until

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from releases import steps
-from releases.carry import armed
+from releases.arming import armed
 from releases.plan import Plan, Step
 from releases.processes.kind import Switch
 from releases.processes.kinds import kinds

@@ -1,0 +1,119 @@
+"""Carries one step to one host, as often as its judge wants; remembers what was answered, skipped and switched."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from . import steps
+from .answer import Answer
+from .arming import armed, guarded
+from .errors import ReleaseError, StepFailed
+from .fleet import Fleet
+from .interrupting import Interrupted
+from .layout import Release
+from .plan import Plan, Step, Verdict
+from .processes.kind import Switch
+from .rotation import Rotation
+
+AGAIN_S = 0.2
+UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
+Send = Callable[[str, Step, Answer], None]
+
+
+@dataclass(slots=True)
+class Stepper:
+    """The steps of *plan*, each to its host: *send* streams the payload; once *stopping* is set none is asked again.
+
+    *skips* are the steps that have nothing left to do, *published* when each host was switched (monotonic seconds).
+    """
+
+    plan: Plan
+    fleet: Fleet
+    send: Send
+    stopping: threading.Event
+    skips: dict[str, set[str]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    published: dict[str, float] = field(default_factory=dict)
+    rotation: Rotation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rotation = Rotation(self.plan, self.fleet)
+
+    def carry(self, name: str, step: Step) -> None:
+        """One step of the plan, told to the report; raises what it fails with."""
+        report = self.fleet.report
+        report.began_step(name, step)
+        self.rotation.begins(name, step)
+        try:
+            verdict = self._done(name, step)
+        except ReleaseError as error:
+            report.failed_step(name, step, str(error))
+            raise
+        self.skips.setdefault(name, set()).update(verdict.skips)
+        self.rotation.ended(name, step)
+        if step.name == "publish":
+            self.published[name] = time.monotonic()
+        report.ended_step(name, step, verdict.note)
+
+    def watch(self, name: str, end: float) -> None:
+        """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
+        first = self.answers.get((name, "settled"), Answer())
+        looks = [steps.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
+        while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
+            for step in looks:
+                self._judged(name, step)
+
+    def _done(self, name: str, step: Step) -> Verdict:
+        if not step.streams:
+            return self._judged(name, self._filled(name, step))
+        self.send(name, step, self.answers.get((name, "stage"), Answer()))
+        return Verdict()
+
+    def _judged(self, name: str, step: Step) -> Verdict:
+        """Ask until the judge is content; `StepFailed` when it never is."""
+        end = time.monotonic() + step.patience_s
+        number = 0 if step.name in UNJOURNALED else self.plan.number
+        while True:
+            answer = self.answers[name, step.name] = self.fleet.run(name, step, number=number)
+            verdict = step.judge(answer) if step.judge else Verdict()
+            if verdict:
+                return verdict
+            over = verdict.final or time.monotonic() >= end
+            if step.lenient and (over or self.stopping.is_set()):
+                return replace(verdict, note=verdict.why)
+            if over:
+                self._hear_last_words(name, step, verdict.about)
+                raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
+            if self.stopping.wait(AGAIN_S):
+                raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
+
+    def _hear_last_words(self, name: str, step: Step, process: str) -> None:
+        with suppress(ReleaseError):  # what failed is told already
+            for words in step.words:
+                if words.process == process:
+                    self.fleet.run(name, words)
+
+    def _filled(self, name: str, step: Step) -> Step:
+        """What only the whole plan tells: the scripts of the arm, the release of a step of the team's own."""
+        plan, release = self.plan, self.plan.release
+        if release is None:
+            return step
+        root = self.fleet.targets[name].config.root
+        switch = Switch(root, plan.number, release, self._previous(name))
+        if step.name == "arm":
+            return armed(plan, name, step, switch)
+        if step.name == "guard" and step.template == "arm":
+            return guarded(step, plan.number)
+        if step.name == "share":
+            return replace(step, values={**step.values, "untold": self._journaled(str(step.values["leader"]))})
+        return steps.filled(step, switch)
+
+    def _journaled(self, leader: str) -> tuple[str, ...]:
+        """What the migrations of this plan have written into the journal of *leader*."""
+        answers = (answer for (name, _), answer in tuple(self.answers.items()) if name == leader)
+        return tuple(line for answer in answers for line in answer.all("journaled"))
+
+    def _previous(self, name: str) -> Release | None:
+        return next(host.facts.live for host in self.fleet.hosts if host.name == name)
