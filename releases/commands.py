@@ -159,10 +159,15 @@ def shell(c: Any, host: str = "") -> None:
 @task
 def init(c: Any) -> None:
     """Start a project: copy tasks.py and a deploy.toml to fill in."""
+    from .listeners import UNWRITTEN
+    from .report import Report
     from .starting import start
 
+    report = Report()
     for line in start(Path.cwd()):
-        print(line)
+        report.answer(line)
+    if report.lost:
+        raise Exit(code=UNWRITTEN)
 
 
 @task(positional=["url"], help={"url": "What is asked, ten times a second.", "limit": "Seconds for one answer."})

@@ -18,6 +18,7 @@ from invoke.exceptions import Exit
 
 from .errors import ReleaseError, UsageError
 from .interrupting import Terminated
+from .listeners import UNWRITTEN, opened
 
 if TYPE_CHECKING:
     from .operations import Operations
@@ -70,6 +71,8 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
             operations.report.end(ended.code)
             raise
         operations.report.end(0)
+        if operations.report.lost:
+            raise Exit(code=UNWRITTEN)
 
 
 def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
@@ -85,6 +88,7 @@ def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
 def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(body)
     def guarded(*args: Any, **kwargs: Any) -> Any:
+        opened()
         try:
             signal.signal(signal.SIGTERM, _terminate)
             _understood(name, args, kwargs)

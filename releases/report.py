@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from .errors import ReleaseError
+from .listeners import written
 from .outcome import EXITS, Outcome
 from .plan import Plan, Step
 
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """Answers go to stdout, what happens to stderr; with *as_json* every event is an object on stdout."""
+    """Answers go to stdout, what happens to stderr; with *as_json* every event is an object on stdout.
+
+    Whoever does not listen any more, or cannot, stops nothing; *lost*: an answer could not be written.
+    """
 
     def __init__(self, *, as_json: bool = False, out: IO[str] | None = None, err: IO[str] | None = None) -> None:
         self.as_json, self.out, self.err = as_json, out or sys.stdout, err or sys.stderr
         self._writing = threading.Lock()
         self._screen: Screen | None = None
-        self._ended = self._asking = False
+        self._ended = self._asking = self._told = self.lost = False
         self.began = time.monotonic()
 
     def event(self, name: str, host: str = "", **more: Any) -> None:
@@ -48,6 +52,7 @@ class Report:
             self.event("answer", **value)
         else:
             self._write(self.out, text)
+        self.lost = self._told
 
     def plan(self, plan: Plan) -> None:
         """The whole plan, before any of it is done."""
@@ -178,8 +183,10 @@ class Report:
             if to is self.err and self._screen and self._screen.shown:
                 self._screen.say(text.encode("utf-8", "backslashreplace").decode())
                 return
-            to.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-            to.flush()
+            why = written(to, text.encode("utf-8", "backslashreplace").decode() + "\n")
+        if why and to is self.out:
+            self._told = True
+            self._write(self.err, f"switchover: what is said on stdout cannot be written: {why}")
 
 
 _WORDS = {

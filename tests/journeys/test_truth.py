@@ -218,3 +218,18 @@ def test_an_undo_that_hangs_can_be_unlocked(app: App) -> None:
     recipe.write_text(text)
     app.deploy("v2")
     assert app.live == "v2"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_deploy_that_nobody_listens_to_any_more_goes_on(app: App, as_json: bool) -> None:
+    """``inv deploy --json | head -1``: its exit code is that of what it did."""
+    app.write("v1")
+    process = app.start("deploy", *(["--json"] if as_json else []))
+    heard, other = (process.stdout, process.stderr) if as_json else (process.stderr, process.stdout)
+    assert heard
+    assert other
+    heard.readline()
+    heard.close()
+    assert (other.read(), process.wait(60), app.live) == ("", 0, "v1")
+    other.close()
+    assert {"live", "failed"} & {event["event"] for event in app.journal} == {"live"}
