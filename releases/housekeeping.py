@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from . import steps
+from .ailing import ailments
 from .answer import Answer
 from .config import Target
 from .errors import Refused, ReleaseError, StepFailed
@@ -136,8 +137,8 @@ def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> bool:
 
 
 def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
-    """Everything that stands in the way, of every host; nothing is changed."""
-    found: list[tuple[str, ReleaseError]] = [(host.name, p) for host in hosts for p in host.problems()]
+    """Everything that stands in the way or is down, of every host; nothing is changed."""
+    found: list[tuple[str, ReleaseError]] = [(host.name, p) for host in hosts for p in (*host.problems(), *_ill(host))]
     for name, problem in found:
         hint = f"\n  hint: {problem.hint}" if problem.hint else ""
         fleet.report.answer(f"{problem}{hint}", host=name, problem=str(problem), hint=problem.hint)
@@ -152,6 +153,11 @@ def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
         return Outcome("refused", why=f"{count} thing{'s' if count > 1 else ''} would bite")
     fleet.report.answer("nothing would bite", problems=0)
     return Outcome("done")
+
+
+def _ill(host: Surveyed) -> Iterator[Refused]:
+    """What is down or gone, and stands in nobody's way."""
+    return (Refused(f"{host.name}: {ill.why}", hint=ill.hint) for ill in ailments(host) if ill.hint)
 
 
 def advice(facts: Facts) -> Iterator[str]:

@@ -60,6 +60,8 @@ def target(hosts: tuple[Surveyed, ...], to: str | None) -> Release:
     }
     lives = [host.facts.live for host in hosts if host.facts.live]
     if not lives:
+        for host in hosts:
+            host.check()
         raise Refused(f"{hosts[0].name}: nothing is live to go back from", hint="`inv deploy` makes a first release")
     left = max(lives, key=lambda release: switched.get(release, 0))
     bad = {release for host in hosts for release in host.facts.history.bad}

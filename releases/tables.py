@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from .ailing import ailments
 from .canary import Canary, waiting
 from .facts import Running
 from .history import Event
@@ -109,9 +110,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         f"confirmed, and what was replaced was not told to stop yet: {', '.join(facts.confirmed)}"
         if facts.confirmed and not facts.locked
         else "",
-        f"{facts.live_text} is missing on disk: `inv deploy` or `inv rollback` replaces it"
-        if facts.live and facts.live_kind == "broken"
-        else "",
+        *map(str, ailments(host)),
         f"current points to {facts.live_text}, which is none of our releases"
         if facts.live_text and not facts.live
         else "",
