@@ -118,7 +118,7 @@ def test_a_lenient_step_goes_on_when_its_patience_is_over() -> None:
     carriage = Carriage(found, hosts, lambda *args: None)  # type: ignore[arg-type]
     (step,) = (s for s in found.leaving("web1") if s.name == "drained")
     carriage.stopping.set()
-    verdict = carriage._judged("web1", step)
+    verdict = carriage.stepper._judged("web1", step)
     assert verdict.note == "3 connections left"
 
 
