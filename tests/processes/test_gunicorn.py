@@ -7,7 +7,7 @@ import pytest
 
 from releases.answer import Answer
 from releases.facts import Facts
-from releases.processes.gunicorn import rehearsed, unsafe
+from releases.processes.gunicorn_start import rehearsed, unsafe
 from releases.processes.kind import Kind, Switch
 from releases.switching import switch_over
 from tests.hosts import A, B, config, host
