@@ -114,7 +114,7 @@ def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
         steps.arm(switch),
         *(step for kind in host.kinds for step in kind.before(switch)),
         steps.publish(layout, switch.release, switch.previous),
-        *(step for kind in host.kinds for step in kind.after(switch)),
+        *(step for kind in host.kinds for step in kind.after(switch, host.facts)),
         *_hook("after_switch", hooks.after_switch, switch, hooks.timeout_s),
         steps.prove(config, switch.release, host.kinds, switch, wait_s=prove_s),
         steps.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),

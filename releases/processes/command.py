@@ -58,7 +58,7 @@ class Command:
         """Nothing."""
         return ()
 
-    def after(self, switch: Switch) -> tuple[Step, ...]:
+    def after(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
         """Its reload command, in ``current``; taken back by the same command, once the link is back."""
         if not switch.previous:
             return (self._reload(switch.root, switch.release, None),)

@@ -1,5 +1,6 @@
 """gunicorn: a master that runs already is reloaded in place with HUP; docs/zero-downtime.md says what that can do."""
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from ..answer import Answer
 from ..facts import Facts, Running
 from ..layout import Release
 from ..plan import Step, Verdict
-from .gunicorn_start import rehearsed, started, unsafe
+from .gunicorn_start import HIDDEN, misleading, rehearsed, started, unsafe
 from .kind import Switch, rehearsal
 
 
@@ -37,6 +38,7 @@ class Gunicorn:
             "pidfile": pidfile,
             "scope": s.scope,
             "start": s.start,
+            "digest": self._digest,
             "url": s.health.url if s.health else "",
             "public_url": s.health.url if s.health else "",
             "public_socket": "",
@@ -61,13 +63,13 @@ class Gunicorn:
         answer = facts.answer.below(self.name)
         if stranger := answer.one("stranger"):
             yield f"{self.name}: {stranger}: remove the pidfile, or name the right one"
-        if answer.number("master") == 0:
-            words, arguments = started(self.settings.start, self.root), ""
-        else:
-            words, arguments = list(answer.all("word")), answer.one("arguments")
-            if facts.uid and answer.number("owner") != facts.uid:
+        yield from (f"{self.name}: {why}" for why in self._misleading(facts, legibly=not answer.number("master")))
+        if answer.number("master"):
+            if self._is_strange(facts):
                 yield f"{self.name}: its master runs as user {answer.one('owner')}, so what it runs cannot be read"
-        yield from (f"{self.name}: {why}" for why in unsafe(words, arguments, self._roots(facts)))
+            if not self.outdated(facts):
+                way_out = self._way_out(answer.number("master"))
+                yield from (f"{self.name}: {why}; {way_out}" for why in self._unsafe(facts))
         if systemctl := answer.one("forbidden"):
             unit, user = self.settings.unit, facts.answer.one("user")
             rule = ", ".join(f"{systemctl} {verb} {unit}" for verb in ("restart", "stop"))
@@ -76,17 +78,65 @@ class Gunicorn:
                 f" first deploy fails; sudoers lacks: {user} ALL=(root) NOPASSWD: {rule}"
             )
 
+    def outdated(self, facts: Facts) -> str:
+        """Why the running master is replaced by one that `start` makes, and not reloaded; empty when it is not.
+
+        Only one that has to do with our root, and only by a `start` that can be read and has no faults of its own. Who
+        was started by this very `start`, or hides how, would be no better after it.
+        """
+        answer = facts.answer.below(self.name)
+        if not answer.number("master") or not self.settings.start or any(self._misleading(facts, legibly=True)):
+            return ""
+        if self._is_strange(facts) or not self._is_ours(facts):
+            return ""
+        if by := answer.one("started"):
+            return "" if by == self._digest else "`start` has changed since it was started"
+        return next(iter(self._unsafe(facts)), "") if not answer.one("word").startswith(HIDDEN) else ""
+
+    def _misleading(self, facts: Facts, *, legibly: bool) -> Iterable[str]:
+        start = self.settings.start
+        return misleading(start, self._roots(facts), legibly=legibly) if start else ()
+
+    def _unsafe(self, facts: Facts) -> Iterable[str]:
+        answer = facts.answer.below(self.name)
+        return unsafe(list(answer.all("word")), answer.one("arguments"), self._roots(facts))
+
+    def _is_strange(self, facts: Facts) -> bool:
+        return bool(facts.uid) and facts.answer.number(f"{self.name}.owner") != facts.uid
+
+    def _is_ours(self, facts: Facts) -> bool:
+        """Does the master, or a worker of it, mention our root or a release of it?"""
+        below = tuple(f"{root}/" for root in self._roots(facts))
+        words = facts.answer.all(f"{self.name}.word")
+        return any(root in word for word in words for root in below) or any(self.owns(r, facts) for r in facts.running)
+
+    def _way_out(self, master: int) -> str:
+        unit = self.settings.unit
+        if unit:
+            systemctl = "systemctl --user" if self.settings.scope == "user" else "sudo systemctl"
+            return f"mend the unit, then restart it once: `{systemctl} restart {unit}`"
+        return (
+            f"stop it once, on the host: `kill -TERM {master}`; `inv deploy` starts it as deploy.toml says"
+            " (with --force where nothing else has changed)"
+        )
+
+    @property
+    def _digest(self) -> str:
+        """What a master that `start` makes bears in its environment, to be known again."""
+        return hashlib.sha256(self.settings.start.encode()).hexdigest()[:16]
+
     def rehearse(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
-        """As the running master was started, with one worker, on a private socket, from the new directory."""
-        s, values = self.settings, self.values(switch)
-        words = list(facts.answer.all(f"{self.name}.word")) or started(s.start, self.root)
+        """As the master is started that will run it, with one worker, on a private socket, from the new directory."""
+        s, values, answer = self.settings, self.values(switch), facts.answer.below(self.name)
+        stays = not self.outdated(facts)
+        words = (list(answer.all("word")) if stays else []) or started(s.start, self.root)
         command = says = ""
         if words:
             # A pidfile that its configuration names, and the default control socket, belong to the running master.
             where = f"cd {shlex.quote(str(self.root))} && " if s.start else ""  # as `start` does
             private = 'exec env XDG_RUNTIME_DIR="${SOCKET%/*}"'
             booted = f"{where}{private} {rehearsed(words, self._roots(facts), switch.release)}"
-            master = facts.answer.one(f"{self.name}.master").removeprefix("0")
+            master = answer.one("master").removeprefix("0") if stays else ""
             values = {**values, "inherits": master, "printing": f"{booted} --print-config"}
             command = f'{booted} --pid "$SOCKET.pid"' if s.health else ""
             says = "let gunicorn print its configuration in it"
@@ -102,16 +152,18 @@ class Gunicorn:
         """Nothing: a HUP reads the link, so it comes after the rename."""
         return ()
 
-    def after(self, switch: Switch) -> tuple[Step, ...]:
-        """HUP; a changed environment needs a new master, which a restart gives (and a gap)."""
+    def after(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
+        """HUP; a changed environment or `start` needs a new master, which a restart gives (and a gap)."""
+        outdated = self.outdated(facts)
+        says = "restart: its environment has changed" if switch.replaced else "HUP (start it where it is down)"
+        if outdated:
+            says, switch = f"restart: {outdated}", replace(switch, replaced=True)
         back = (
             self._stop(switch)
             if switch.previous is None
             else self._reload(switch, "reload what was live before", "back")
         )
-        says = "restart: its environment has changed" if switch.replaced else "HUP (start it where it is down)"
-        step = self._reload(switch, says)
-        return (replace(step, undo=back),)
+        return (replace(self._reload(switch, says), undo=back),)
 
     def finish(self, switch: Switch) -> tuple[Step, ...]:
         """Nothing: the old workers end by themselves."""

@@ -27,6 +27,9 @@ FLAGS = ("-D", "--daemon", "--reload")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 SHORT = re.compile(r"-([DR]*)([bpw]?)(.*)", re.DOTALL)  # flags, then an option with its value behind it
 LEADING = re.compile(r"(exec|env)$|[A-Za-z_]\w*=").match
+HIDDEN = "gunicorn: "  # what setproctitle makes of a command line
+# What starts something and returns, whatever that does.
+LAUNCHERS = frozenset({"daemon", "daemonize", "screen", "setsid", "start-stop-daemon", "systemd-run", "tmux"})
 
 
 def unsafe(words: list[str], arguments: str, roots: tuple[PurePosixPath, ...]) -> Iterable[str]:
@@ -38,14 +41,14 @@ def unsafe(words: list[str], arguments: str, roots: tuple[PurePosixPath, ...]) -
     """
     if not words:
         return
-    if words[0].startswith("gunicorn: "):
+    if words[0].startswith(HIDDEN):
         yield 'setproctitle hides how it was started: uninstall that, or let systemd run it (kind = "systemd")'
         return
     every = list(_apart([*words, *_words(arguments)]))
-    if words[0].startswith(tuple(f"{root}/releases/" for root in roots)):
+    if _keeps_one_release(words, roots):
         yield (
-            "it was started as `current/.venv/bin/gunicorn`, whose first line names one release: it would keep that"
-            " release's dependencies, and die when it is pruned; start `current/.venv/bin/python"
+            "as `current/.venv/bin/gunicorn` it runs the interpreter in its first line, that of one release: it would"
+            " keep that release's dependencies, and die when it is pruned; start `current/.venv/bin/python"
             " current/.venv/bin/gunicorn …`"
         )
     chdir = [value for option, value in _options(every) if option == "--chdir"]
@@ -56,6 +59,56 @@ def unsafe(words: list[str], arguments: str, roots: tuple[PurePosixPath, ...]) -
             yield f"`{option} {value}` is relative, so it lies in the release that is live: give the whole path"
     if "--preload" in every:
         yield "with --preload a HUP never loads new code"
+
+
+def misleading(command: str, roots: tuple[PurePosixPath, ...], *, legibly: bool) -> Iterable[str]:
+    """Why what this *command* starts would not take the next release, or would never be taken for started.
+
+    *legibly*: it must show how gunicorn is started, since nothing runs that could be judged in its place.
+
+    >>> list(misleading("current/bin/python -m gunicorn --chdir current app", (PurePosixPath("/a"),), legibly=True))
+    ['`start` must return, and this gunicorn would stay in the foreground: add `--daemon`']
+    """
+    words = started(command, roots[0])
+    arguments = next((word.partition("=")[2] for word in words if word.startswith("GUNICORN_CMD_ARGS=")), "")
+    words = words[len(list(takewhile(ASSIGNMENT.match, words))) :]
+    if not any(_is_gunicorn(word) for word in words):
+        if legibly:
+            yield "`start` does not show gunicorn's command line, by which it is judged and rehearsed: write it there"
+        return
+    yield from (f"`start`: {why}" for why in unsafe(words, arguments, roots))
+    if not _returns(command, [*words, *_words(arguments)]):
+        yield "`start` must return, and this gunicorn would stay in the foreground: add `--daemon`"
+
+
+def _is_gunicorn(word: str) -> bool:
+    return PurePosixPath(word).name.startswith("gunicorn")
+
+
+def _keeps_one_release(words: list[str], roots: tuple[PurePosixPath, ...]) -> bool:
+    """Is it the interpreter of one release that runs, or that a program or an activated environment names?"""
+    below = tuple(f"{root}{place}/" for root in ("", *map(str, roots)) for place in ("/current", "/releases"))
+    below += ("current/", "releases/")
+
+    def inside(number: int) -> bool:
+        word = words[number].removeprefix("./")
+        return word.startswith(below) or (not word.startswith("/") and "/" in word and "cd" in words[:number])
+
+    if words[0].removeprefix("./").startswith(("releases/", *(f"{root}/releases/" for root in roots))):
+        return True
+    program = next((n for n, word in enumerate(words) if re.match("python|pypy|gunicorn", PurePosixPath(word).name)), 0)
+    activated = (n for n in range(program) if words[n].rstrip(";").endswith("/activate"))
+    return any(map(inside, activated)) or (_is_gunicorn(words[program]) and inside(program))
+
+
+def _returns(command: str, words: list[str]) -> bool:
+    """Does it leave gunicorn in the background, for all that can be seen? A file may say so, too."""
+    every = list(_apart(words))
+    if {"-D", "--daemon"} & set(every) or any(word.startswith(("-c", "--config")) for word in every):
+        return True
+    tokens = shlex.shlex(command, posix=True, punctuation_chars=True)
+    tokens.whitespace_split = True
+    return "&" in tokens or any(PurePosixPath(word).name in LAUNCHERS for word in words)
 
 
 def rehearsed(words: list[str], roots: tuple[PurePosixPath, ...], release: Release) -> str:

@@ -53,8 +53,8 @@ class Kind(Protocol):
         """What happens before ``current`` is renamed, each step with how it is taken back."""
         ...
 
-    def after(self, switch: Switch) -> tuple[Step, ...]:
-        """What happens after it."""
+    def after(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
+        """What happens after it, to processes as *facts* show them."""
         ...
 
     def finish(self, switch: Switch) -> tuple[Step, ...]:

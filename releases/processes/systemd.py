@@ -142,7 +142,7 @@ class Systemd:
         """A server starts before the rename; both accept from then on."""
         return (self._start(switch),) if self.settings.listen else ()
 
-    def after(self, switch: Switch) -> tuple[Step, ...]:
+    def after(self, switch: Switch, facts: Facts) -> tuple[Step, ...]:
         """A worker starts after the rename: it takes real jobs at once."""
         return () if self.settings.listen else (self._start(switch),)
 

@@ -59,6 +59,117 @@ def test_a_start_that_would_keep_old_code_or_die_is_refused(words: str, argument
     assert not why or why in said[0]
 
 
+SCRIPT = f"/srv/shop/releases/{A}/.venv/bin/python {PYSCRIPT.partition(' ')[2]}"
+
+
+def starting(start: str, **answers: object) -> tuple[Kind, Facts]:
+    """A host with this `start`, and a master as *answers* tell."""
+    web = {"kind": "gunicorn", "pidfile": "gunicorn.pid", "start": start, "health": "http://127.0.0.1:8001/h"}
+    told = {f"web.{key}": value for key, value in answers.items()}
+    asked = host(B, complete=[A, B], settings=config(processes={"web": web}), **told)  # type: ignore[arg-type]
+    return asked.kinds[0], asked.facts
+
+
+GOOD = 'exec current/.venv/bin/python current/.venv/bin/gunicorn --chdir "$PWD/current" --daemon shop.wsgi'
+
+
+@pytest.mark.parametrize(
+    ("start", "why"),
+    [
+        (GOOD, ""),
+        (GOOD.replace("--daemon ", "") + " &", ""),
+        (GOOD.replace("--daemon ", "") + " >/dev/null 2>&1 &", ""),
+        (GOOD.replace("--daemon", "-c /etc/shop.py"), ""),
+        (GOOD.replace("--daemon", "-Dw4"), ""),
+        ("GUNICORN_CMD_ARGS='--daemon --workers 2' " + GOOD.replace("--daemon", "").removeprefix("exec "), ""),
+        ("systemd-run --user " + GOOD.replace("--daemon", "").removeprefix("exec "), ""),
+        (GOOD.replace("current/.venv/bin/gunicorn", "-m gunicorn"), ""),
+        (GOOD.replace("current/.venv/bin/python current/.venv", "/srv/venv"), ""),
+        (GOOD.replace("current/.venv/bin/python ", ""), "first line"),
+        (GOOD.replace("current/.venv/bin/python ", "env LANG=C /srv/shop/"), "first line"),
+        (GOOD.replace("current/.venv/bin/python ", "nohup $PWD/"), "first line"),
+        (GOOD.replace("exec current/.venv/bin/python current/", "cd current && exec "), "first line"),
+        ('. current/.venv/bin/activate; exec gunicorn --chdir "$PWD/current" -D shop.wsgi', "first line"),
+        (GOOD.replace("current/.venv/bin/python", f"releases/{A}/.venv/bin/python"), "first line"),
+        (GOOD.replace('--chdir "$PWD/current" ', ""), "no `--chdir"),
+        ("GUNICORN_CMD_ARGS=--preload " + GOOD.removeprefix("exec "), "--preload"),
+        (GOOD.replace("--daemon ", ""), "add `--daemon`"),
+        (GOOD.replace("--daemon ", "") + " && echo started", "add `--daemon`"),
+        (GOOD.replace("--daemon ", "") + " >/dev/null 2>&1", "add `--daemon`"),
+    ],
+)
+@pytest.mark.parametrize("master", ["0", "10"])
+def test_the_text_of_a_start_is_judged_before_it_ever_runs(start: str, why: str, master: str) -> None:
+    """Whether the running master was started well or none runs: the next one will be started by it."""
+    kind, facts = starting(start, master=master, owner="1000", word=tuple(shlex.split(PYSCRIPT)) * (master != "0"))
+    said = list(kind.conditions(facts))
+    assert bool(said) is bool(why), said
+    assert not why or (why in said[0] and "`start`" in said[0])
+
+
+def test_a_start_that_shows_no_gunicorn_is_judged_by_what_runs() -> None:
+    """While it is down nobody can say what it would start."""
+    kind, facts = starting("bin/start-web", master="0")
+    assert "does not show" in " ".join(kind.conditions(facts))
+    kind, facts = starting("bin/start-web", master="10", owner="1000", word=tuple(shlex.split(PYSCRIPT)))
+    assert list(kind.conditions(facts)) == []
+
+
+def test_a_master_that_was_started_in_an_unsafe_way_is_replaced_once_its_start_is_mended() -> None:
+    """Nobody has to stop it by hand: the plan restarts it, there and back, as deploy.toml says now."""
+    kind, facts = starting(PYSCRIPT, master="10", owner="1000", word=tuple(shlex.split(SCRIPT)))
+    assert list(kind.conditions(facts)) == []
+    (step,) = kind.after(SWITCH, facts)
+    assert step.undo
+    assert (step.values["replace"], step.undo.values["replace"]) == (True, True)
+    assert step.says.startswith("restart: ")
+    assert "first line" in step.says
+    (rehearsed,) = kind.rehearse(SWITCH, facts)
+    assert f"/srv/shop/releases/{B}/.venv/bin/python" in str(rehearsed.values["command"])
+    assert rehearsed.values["process"]["inherits"] == ""  # type: ignore[index]
+
+
+def test_a_start_that_has_changed_since_makes_a_restart_of_a_reload() -> None:
+    """Or what deploy.toml says of workers and addresses would never come true; who started by hand is reloaded."""
+    words = tuple(shlex.split(PYSCRIPT))
+    mark = str(starting(PYSCRIPT)[0].values()["digest"])
+    for told, says in (("another", "restart: `start` has changed"), (mark, "HUP"), ("", "HUP")):
+        kind, facts = starting(PYSCRIPT, master="10", owner="1000", word=words, started=told)
+        (step,) = kind.after(SWITCH, facts)
+        assert says in step.says
+        assert bool(step.values["replace"]) is (says != "HUP")
+
+
+def test_a_master_that_its_own_start_made_unsafe_is_refused_with_the_way_out() -> None:
+    """A restart would make the same again."""
+    mark = str(starting(PYSCRIPT)[0].values()["digest"])
+    running = {"master": "10", "owner": "1000", "word": tuple(shlex.split(SCRIPT)), "started": mark}
+    kind, facts = starting(PYSCRIPT, **running)
+    said = " ".join(kind.conditions(facts))
+    assert "kill -TERM 10" in said
+    assert "`inv deploy` starts it as deploy.toml says" in said
+    hidden = {**running, "word": ("gunicorn: master [wsgi:app]",), "started": ""}
+    kind, facts = starting(PYSCRIPT, **hidden)
+    assert "kill -TERM 10" in " ".join(kind.conditions(facts))
+
+
+def test_a_master_of_another_application_is_never_ended() -> None:
+    """A pidfile from before a reboot may name it; nothing of it has to do with our root."""
+    words = tuple(shlex.split(PYSCRIPT.replace("/srv/shop", "/srv/blog")))
+    kind, facts = starting(PYSCRIPT, master="10", owner="1000", word=words, started="theirs")
+    assert "no `--chdir" in " ".join(kind.conditions(facts))
+    assert kind.after(SWITCH, facts)[0].says.startswith("HUP")
+
+
+def test_a_unit_that_starts_it_in_an_unsafe_way_is_refused_with_the_way_out() -> None:
+    """What systemd would start cannot be read from what runs."""
+    for scope, command in (("user", "systemctl --user restart"), ("system", "sudo systemctl restart")):
+        web = {"kind": "gunicorn", "unit": "web.service", "scope": scope}
+        told = {"web.master": "10", "web.owner": "1000", "web.word": shlex.split(SCRIPT)}
+        asked = host(B, settings=config(processes={"web": web}), **told)  # type: ignore[arg-type]
+        assert f"`{command} web.service`" in " ".join(asked.kinds[0].conditions(asked.facts))
+
+
 def test_a_rehearsal_is_the_running_command_line_on_a_private_socket() -> None:
     """Same options, another address, one worker, the new directory, and in the foreground."""
     new = f"/srv/shop/releases/{B}"
@@ -88,7 +199,7 @@ def test_a_root_behind_a_link_hides_no_unsafe_start() -> None:
     assert f" /srv/shop/releases/{B}/.venv/bin/python /srv/shop/releases/{B}/.venv" in str(step.values["command"])
     script = real.replace("current/.venv/bin/python", f"releases/{A}/.venv/bin/python", 1)
     kind, facts = found(word=tuple(shlex.split(script)), owner="1000", root="/data/shop")
-    assert "first line" in " ".join(kind.conditions(facts))
+    assert "first line" in kind.after(SWITCH, facts)[0].says
 
 
 def test_the_configuration_is_asked_wherever_it_is_rehearsed_or_not() -> None:
@@ -142,7 +253,6 @@ def test_a_library_that_the_master_holds_says_nothing_of_a_worker() -> None:
     [
         ({"master": "0", "stranger": "/srv/shop/gunicorn.pid holds no pid"}, "holds no pid"),
         ({"word": tuple(shlex.split(PYSCRIPT)), "owner": "33"}, "runs as user 33"),
-        ({"word": ("/srv/shop/current/.venv/bin/python", "-m", "gunicorn", "app"), "owner": "1000"}, "no `--chdir"),
     ],
 )
 def test_a_set_up_that_cannot_be_proven_is_refused_before_the_deploy(answers: dict, why: str) -> None:  # type: ignore[type-arg]
@@ -153,8 +263,8 @@ def test_a_set_up_that_cannot_be_proven_is_refused_before_the_deploy(answers: di
 
 def test_taking_back_reloads_what_was_live_and_a_first_start_is_stopped() -> None:
     """After the link is back."""
-    kind, _ = found()
-    back, first = (kind.after(Switch(ROOT, 2, B, previous))[0].undo for previous in (A, None))
+    kind, facts = found()
+    back, first = (kind.after(Switch(ROOT, 2, B, previous), facts)[0].undo for previous in (A, None))
     assert back
     assert first
     assert (back.template, first.template) == ("gunicorn/reload", "gunicorn/stop")
@@ -171,7 +281,8 @@ def test_a_proof_waits_for_the_longest_request_and_a_pause_does_not() -> None:
 def test_a_reload_may_take_as_long_as_its_drain_and_its_start() -> None:
     """Forth and back; or the new one would be cut off between the end of the old one and its start."""
     web = {"kind": "gunicorn", "unit": "web.service", "drain_s": 100, "start_s": 20}
-    step = host(A, settings=config(processes={"web": web})).kinds[0].after(SWITCH)[0]
+    asked = host(A, settings=config(processes={"web": web}))
+    step = asked.kinds[0].after(SWITCH, asked.facts)[0]
     assert step.undo
     assert (step.timeout_s, step.undo.timeout_s) == (150, 150)
 

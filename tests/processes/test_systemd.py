@@ -77,9 +77,10 @@ def test_processes_are_the_same_only_while_the_main_process_lives_on() -> None:
 
 def test_a_server_starts_before_the_rename_and_a_worker_after_it() -> None:
     """A worker takes real jobs at once."""
-    web, worker = host(settings=SETTINGS).kinds
-    assert [[s.name for s in steps] for steps in (web.before(SWITCH), web.after(SWITCH))] == [["start"], []]
-    assert [[s.name for s in steps] for steps in (worker.before(SWITCH), worker.after(SWITCH))] == [[], ["start"]]
+    asked = host(settings=SETTINGS)
+    for kind, wanted in zip(asked.kinds, ([["start"], []], [[], ["start"]]), strict=True):
+        steps = (kind.before(SWITCH), kind.after(SWITCH, asked.facts))
+        assert [[step.name for step in each] for each in steps] == wanted
 
 
 def test_taking_back_stops_the_new_instance_and_nothing_else() -> None:

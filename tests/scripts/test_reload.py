@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from releases import steps
+from releases.facts import Facts
 from releases.processes.gunicorn import Gunicorn
 from releases.processes.kind import Switch
 from releases.processes.kinds import kinds
@@ -88,17 +89,29 @@ class Server:
 
     def forth(self, number: int = 7) -> Ran:
         """The reload of a deploy of B over A."""
-        return self.here.run(self.kind.after(Switch(self.kind.root, number, B, A))[0])
+        return self.here.run(self.kind.after(Switch(self.kind.root, number, B, A), self.facts)[0])
 
     def back(self, number: int = 7) -> Ran:
         """What takes it back."""
-        step = self.kind.after(Switch(self.kind.root, number, B, A))[0].undo
+        step = self.kind.after(Switch(self.kind.root, number, B, A), self.facts)[0].undo
         assert step
         return self.here.run(step)
 
     def survey(self) -> Ran:
         """What a survey says of it."""
         return self.here.run(steps.survey(self.settings, (self.kind,)))
+
+    def starting(self, start: str, **more: object) -> Gunicorn:
+        """The same process with this `start`."""
+        web = {**PROCESSES["web"], "start": start, **more}
+        (kind,) = kinds(config(root=self.here.layout.root, processes={"web": web}))
+        assert isinstance(kind, Gunicorn)
+        return kind
+
+    @property
+    def facts(self) -> Facts:
+        """The same, read."""
+        return Facts.of("web1", self.survey().answer, now=steps.EPOCH)
 
     @property
     def settings(self):  # type: ignore[no-untyped-def]
@@ -190,10 +203,20 @@ def test_a_survey_tells_the_root_as_the_file_system_has_it(server: Server) -> No
 
 def test_what_runs_on_after_its_drain_is_ended_before_the_new_one_starts(server: Server) -> None:
     """An environment that has changed needs a new master."""
-    step = server.kind.after(Switch(server.kind.root, 7, B, A, replaced=True))[0]
+    step = server.kind.after(Switch(server.kind.root, 7, B, A, replaced=True), server.facts)[0]
     assert server.here.run(step).code == 0
     assert server.signals()[-1] == "SIGTERM"
     assert (server.here.root / "started").exists()
+
+
+def test_what_was_started_by_another_start_than_now_is_told_from_what_was_not(server: Server) -> None:
+    """By what its environment says, whoever was its parent; of who was started by hand nothing is known."""
+    assert server.facts.answer.all("web.started") == ()
+    program = f"{sys.executable} {server.here.base}/gunicorn {server.here.root}/current {server.notes}"
+    start = f"{program} & echo $! >shared/web.pid"
+    kind = server.starting(start)
+    assert server.here.run(kind.after(Switch(kind.root, 7, B, A, replaced=True), server.facts)[0]).code == 0
+    assert server.facts.answer.one("web.started") == kind.values()["digest"]
 
 
 def test_a_unit_that_may_not_be_restarted_is_told(account: Here) -> None:

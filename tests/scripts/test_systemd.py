@@ -118,7 +118,7 @@ def test_a_full_url_is_asked_where_it_says(manager: Manager, server: ThreadingHT
     """A worker has no private socket, and what speaks TLS does not speak it there."""
     health = {"url": f"http://127.0.0.1:{server.server_port}/", "wait_s": 1}
     kind, switch = process(manager.here, listen=listen, health=health)
-    (start,) = [*kind.before(switch), *kind.after(switch)]
+    (start,) = [*kind.before(switch), *kind.after(switch, host().facts)]
     ran = manager.run(start)
     assert ran.code == 0, ran.err
 
