@@ -2,9 +2,12 @@
 
 Boots five systemd hosts on this machine: three with the Wagtail example, one with the balancer, one with PostgreSQL.
 Every strategy goes forward, fails on each host in turn, and goes back, while clients ask through the balancer.
+Behind HAProxy a rolling deploy is then hit at each barrier: its client killed, a line cut, a host switched off.
 Prints one line for each, and exits with 1 when a request failed or a deploy did not end as it must.
 """
 
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from releases.probe import Load
+from tests.app import until
 from tests.fleet.balanced import HOSTS, Behind, asking
 from tests.fleet.site import fetched
 from tests.lab import Lab
@@ -50,6 +54,58 @@ def turns(site: Behind, load: Load, balancer: str, releases: tuple[str, str]) ->
     return right
 
 
+WAIT = "touch {0}/arrived; until [ -e {0}/go ]; do sleep 0.1; done"
+BARRIERS = {  # where a rolling deploy is held: [strategy], and what else
+    "before the first switch": ("", "[hooks.local]\nbefore_switch = ['{}']\n"),
+    "between two switches": ("check = '{}'", ""),
+    "before the confirm": ("batch = 3\ncheck = '{}'", ""),
+}
+
+
+def faults(site: Behind, load: Load, release: str, folder: Path) -> bool:
+    """The client is killed, a line is cut, a host loses its power, at each barrier: all end on the old release."""
+    right = True
+    for barrier, (strategy, more) in BARRIERS.items():
+        for fault in ("killed", "cut", "off"):
+            wait, old = WAIT.format(folder), site.live[0]
+            site.choose("rolling", "haproxy", strategy.format(wait))
+            deploy = site.folder / "deploy.toml"
+            deploy.write_text(deploy.read_text() + more.format(wait))
+            began = time.monotonic()
+            code, said = _hit(site, fault, release, folder)
+            status = site.run("status")
+            until(
+                lambda old=old: site.live == [old] * 3 and not site.drained(), limit_s=150, what=f"{barrier}, {fault}"
+            )
+            until(lambda: site.run("status").code == 0, limit_s=60, what="one truth")
+            met = load.between(began, time.monotonic())
+            lost = met.wrong if fault != "off" else 0  # what a host was answering when its power went is lost
+            right &= not lost
+            took, head = time.monotonic() - began, f"{barrier}: {fault}"
+            print(f"{head:<42} {code:>4} {took:>6.1f} s {met.count:>8} {met.wrong:>7} {met.gap_s:>7.2f} s")
+            print(f"    {said}\n    status meanwhile: exit {status.code}", flush=True)
+    return right
+
+
+def _hit(site: Behind, fault: str, release: str, folder: Path) -> tuple[int, str]:
+    """Deploy up to the barrier, let it happen, and say how the deploy ended; whoever was lost is back afterwards."""
+    for name in ("arrived", "go"):
+        (folder / name).unlink(missing_ok=True)
+    process, victim = site.start("deploy", "--release", release), site.web[1]
+    until((folder / "arrived").exists, limit_s=300, what="the barrier")
+    if fault == "killed":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif fault == "cut":
+        victim.run("pkill -KILL -u deploy -x sshd")
+    else:
+        victim.power_off()
+    (folder / "go").touch()
+    _, err = process.communicate(timeout=400)
+    if fault == "off":
+        victim.boot()
+    return process.returncode, next((line for line in err.splitlines() if " after " in line), "")
+
+
 def main(*balancers: str) -> int:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder, Lab(HOSTS) as lab:
@@ -66,6 +122,8 @@ def main(*balancers: str) -> int:
             site.balance(balancer)
             with asking(site) as load:
                 right &= turns(site, load, balancer, (releases[0], releases[1]))
+                if balancer == "haproxy":
+                    right &= faults(site, load, releases[1], Path(folder))
         return 0 if right else 1
 
 
