@@ -25,7 +25,7 @@ def ailments(host: Surveyed) -> Iterator[Ailment]:
     None while a deploy is at work. What a survey does not ask, as of the kind ``command``, is taken for well.
     """
     facts = host.facts
-    if facts.locked or host.root_problem():
+    if facts.locked or host.root_problem() or host.app_problem():
         return
     if facts.live_kind == "missing" and (proven := facts.history.proven):
         yield Ailment(f"current is missing, though {proven[-1]} was proven", "`inv deploy` makes one live again")

@@ -76,6 +76,9 @@ class Fleet:
                 self._lock(name, connections[name], locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
             check_apart(found)
+            for host in found if locked else ():
+                if problem := host.app_problem():
+                    raise problem
             found = tuple(self._at_once(self.targets, lambda n: self._asked(n, found)).values()) if balanced else found
             self.hosts = tuple(host.knowing(found) for host in found)
             for host in self.hosts if locked and balanced else ():

@@ -108,6 +108,8 @@ def shell(targets: dict[str, Target], host: Surveyed) -> None:
 
 
 def _live(host: Surveyed) -> Release:
+    if problem := host.app_problem():
+        raise problem
     if not host.facts.live:
         raise Refused(f"{host.name}: nothing is live", hint="`inv deploy` changes that")
     return host.facts.live
@@ -118,6 +120,8 @@ def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> bool:
     ready = True
     for host in hosts:
         if (problem := host.root_problem()) and host.facts.answer.one("root") == "file":
+            raise problem
+        if problem := host.app_problem():
             raise problem
         answer = fleet.run(host.name, setting_up(host.config, host.facts))
         needs = answer.all("need")

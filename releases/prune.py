@@ -36,7 +36,7 @@ def pruning(host: Surveyed, live: Release | None, number: int) -> tuple[Step, ..
 def prune(hosts: tuple[Surveyed, ...]) -> Plan:
     """Plan to remove what has expired on *hosts*; a plan without steps when nothing has."""
     for host in hosts:
-        if problem := host.root_problem() or host.link_problem():
+        if problem := host.root_problem() or host.app_problem() or host.link_problem():
             raise problem
     plan = {
         host.name: tuple(

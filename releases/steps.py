@@ -33,9 +33,9 @@ def settle(layout: Layout, holder: str) -> Step:
     return Step("settle", {"root": layout.root, "holder": holder}, "settle what a dead deploy left", timeout_s=300)
 
 
-def begin(layout: Layout, event: str, untold: tuple[str, ...] = ()) -> Step:
-    """Write the deploy down before it changes anything, and what other hosts know of the database."""
-    values = {"root": layout.root, "deploy": event, "untold": untold}
+def begin(layout: Layout, event: str, untold: tuple[str, ...] = (), *, app: str = "") -> Step:
+    """Write the deploy down before it changes anything, whose root it is, and what other hosts know of the database."""
+    values = {"root": layout.root, "app": app, "deploy": event, "untold": untold}
     return Step("begin", values, "write the deploy into the journal", Phase.STAGE)
 
 

@@ -87,6 +87,17 @@ class Surveyed:
                 user = self.facts.answer.one("user")
                 return Refused(f"{self.name}: {user} may not write in {root}", hint=self._making_root())
 
+    def app_problem(self) -> Refused | None:
+        """Why the root is not ours: another application lives there. One that does not say so is taken for ours."""
+        root, owner, app = self.config.root, self.facts.answer.one("app"), self.config.app
+        if owner in ("", app):
+            return None
+        return Refused(
+            f"{self.name}: {root} is the root of {owner}, not of {app}",
+            hint=f"give {app} another root in deploy.toml; if {owner} is called {app} from now on, remove"
+            f" {self.layout.private}/app on the host",
+        )
+
     def link_problem(self) -> Refused | None:
         """Why what is live cannot be told."""
         facts, current = self.facts, self.layout.current
@@ -105,9 +116,9 @@ class Surveyed:
     def problems(self) -> Iterator[Refused]:
         """What stands in the way of a switch, the worst first; doctor shows them all."""
         facts = self.facts
-        if problem := self.root_problem() or self.link_problem():
+        if problem := self.root_problem() or self.app_problem() or self.link_problem():
             yield problem
-        if self.root_problem():
+        if self.root_problem() or self.app_problem():
             return
         for tool in NEEDED:
             if tool not in facts.tools:

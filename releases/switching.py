@@ -54,7 +54,7 @@ def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str
         **{key: value for key, value in more.items() if value},
         **author.event,
     }
-    return steps.begin(host.layout, prefix(event), tuple(map(line, host.untold)))
+    return steps.begin(host.layout, prefix(event), tuple(map(line, host.untold)), app=host.config.app)
 
 
 def ended(host: Surveyed, switch: Switch, verb: str) -> Step:

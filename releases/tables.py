@@ -97,7 +97,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
     unfinished, outcome = facts.history.unfinished, facts.history.outcome
     notes = [
         note,
-        host.root_problem() and str(host.root_problem()),
+        str(host.root_problem() or host.app_problem() or ""),
         f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
         _unfinished(host),
         canary.on(host) if canary else "",

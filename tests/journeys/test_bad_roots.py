@@ -160,3 +160,19 @@ def test_one_root_under_two_names_is_refused(app: App) -> None:
     for words in (("deploy", "--wait", "60s"), ("status",)):
         says = (f":{app.root}", f":{alias}", " are one root on one machine")
         refused(app, *words, "--host", "prod,other", says=says, hint="once")
+
+
+def test_the_root_of_another_application_is_refused(app: App) -> None:
+    """Whose releases would be pruned; who renames an application says so. Old roots say nothing, and are taken."""
+    app.deploy("v1")
+    config = app.folder / "deploy.toml"
+    config.write_text(config.read_text().replace('app = "shop"', 'app = "other"'))
+    owner = app.root / ".switchover" / "app"
+    says = ("127.0.0.1:", f"{app.root} is the root of shop, not of other")
+    app.write("v2")
+    for command in (["deploy"], ["plan"], ["rollback"], ["prune"], ["prune", "--dry-run"], ["setup"]):
+        refused(app, *command, says=says, hint=f"remove {owner} on the host")
+    assert says[1] in app.run("status").out
+    owner.unlink()
+    app.deploy("v2")
+    assert owner.read_text() == "other\n"

@@ -11,6 +11,7 @@ from releases import steps
 from releases.history import History
 from releases.manifest import Manifest
 from tests.app import until
+from tests.hosts import config
 from tests.scripts.running import A, B, C, Here
 from tests.scripts.switching import events, switched, waiter
 
@@ -84,6 +85,14 @@ def test_what_other_hosts_tell_goes_behind_a_torn_line(here: Here) -> None:
     ran = here.run(steps.begin(here.layout, '{"event":"deploy"', (told,)))
     assert ran.code == 0, ran.err
     assert told in journal.read_text().splitlines()
+
+
+def test_whose_root_it_is_is_written_once(here: Here) -> None:
+    """By the first deploy, or by the first that finds nothing written there; a survey tells it."""
+    for app in ("shop", "other"):
+        assert here.run(steps.begin(here.layout, '{"event":"deploy","deploy":8', app=app)).code == 0
+    assert (here.root / ".switchover" / "app").read_text() == "shop\n"
+    assert here.run(steps.survey(config(root=here.layout.root), ())).answer.one("app") == "shop"
 
 
 def test_every_event_is_seen_to_the_disk(here: Here) -> None:
