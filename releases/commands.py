@@ -56,7 +56,7 @@ def prune(c: Any, host: str = "", wait: str = "", dry_run: bool = False, json: b
 
 @task(positional=["release"])
 def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
-    """Keep a release whatever prune would say."""
+    """Keep a release whatever prune would say: `pin ID`."""
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
@@ -65,7 +65,7 @@ def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
 
 @task(positional=["release"])
 def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
-    """Let prune decide about a release again."""
+    """Let prune decide about a release again: `unpin ID`."""
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
@@ -113,7 +113,7 @@ def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -
 def join(
     c: Any, target: str, host: str = "", without: str = "", wait: str = "", dry_run: bool = False, json: bool = False
 ) -> None:
-    """Bring a host that was left out, or is new, to what is live on the others."""
+    """Bring a host that was left out, or is new, to what is live on the others: `join HOST`."""
     with fleet(host, json=json, wait=wait, without=without) as hosts:
         hosts.carry(hosts.plan_join(target, dry_run=dry_run), dry_run=dry_run)
 
@@ -139,7 +139,7 @@ def doctor(c: Any, host: str = "", json: bool = False) -> None:
 
 @task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})
 def exec_(c: Any, run: str, host: str = "", json: bool = False) -> None:
-    """Run a command in the live release on every host."""
+    """Run a command in the live release on every host: `exec "COMMAND"`."""
     from . import housekeeping
 
     with fleet(host, json=json) as hosts:
@@ -172,7 +172,7 @@ def init(c: Any) -> None:
 
 @task(positional=["url"], help={"url": "What is asked, ten times a second.", "limit": "Seconds for one answer."})
 def probe(c: Any, url: str, limit: float = 0.1) -> None:
-    """Ask a URL until Ctrl-C: UP, DOWN or UP AND CHANGED, then the figures."""
+    """Say until Ctrl-C whether a site is UP, DOWN or UP AND CHANGED, then the figures: `probe URL`."""
     from . import probing
 
     probing.show(url, limit_s=limit)

@@ -76,7 +76,9 @@ def read(path: Path) -> Document:
     """
     if not path.is_file():
         folder = path.absolute().parent
-        raise UsageError(f"no {path.name} in {folder}", hint="`switchover init` writes one")
+        above = next((place for place in folder.parents if (place / path.name).is_file()), None)
+        hint = f"there is one in {above}: run it there" if above else "`switchover init` writes one"
+        raise UsageError(f"no {path.name} in {folder}", hint=hint)
     return _inherited(path, path.absolute().parent, (path.resolve(),))
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +29,15 @@ def test_without_deploy_toml_the_hint_writes_one(app: App) -> None:
     """And says where it was looked for."""
     (app.folder / "deploy.toml").unlink()
     refused(app, "deploy", code=2, says=("deploy.toml", str(app.folder)), hint="`switchover init` writes one")
+
+
+def test_in_a_directory_of_the_project_the_hint_leads_out_of_it(app: App) -> None:
+    """Where `inv` finds the tasks.py above, and a build would find nothing."""
+    (below := app.folder / "public").mkdir()
+    where = f"cd {below} && {sys.executable} -m releases status"
+    result = subprocess.run(where, shell=True, env=app.environ, capture_output=True, text=True)
+    assert (result.returncode, f"no deploy.toml in {below}\n" in result.stderr) == (2, True)
+    assert result.stderr.endswith(f"  hint: there is one in {app.folder}: run it there\n")
 
 
 def test_wrong_toml_is_told_with_its_line(app: App) -> None:
@@ -76,6 +87,8 @@ def test_a_hostile_name_is_refused_at_its_place(app: App, sshd: Sshd, key: str, 
         (("deploy", "--frobnicate"), "--frobnicate", "switchover deploy --help"),
         (("frobnicate",), "frobnicate", "switchover --list"),
         (("pin",), "release", "switchover pin --help"),
+        (("exec", "ls", "-l", "it's"), "exec takes one command, not 3 words", "quote it: switchover exec '"),
+        (("exec", "-h", "prod", "--run", "ls", "-l", "--json"), "one command, not 2 words", "exec 'ls -l'"),
     ],
 )
 def test_a_mistake_of_the_command_line_ends_with_2(app: App, words: tuple[str, ...], says: str, hint: str) -> None:
@@ -83,12 +96,13 @@ def test_a_mistake_of_the_command_line_ends_with_2(app: App, words: tuple[str, .
     refused(app, *words, code=2, says=(says,), hint=hint)
 
 
-@pytest.mark.parametrize("command", ["exec", "pin", "probe"])
+@pytest.mark.parametrize("command", ["exec", "pin", "unpin", "probe", "join"])
 def test_a_command_that_needs_a_word_does_not_take_help_for_it(app: App, sshd: Sshd, command: str) -> None:
     """Invoke would run `--help` in the live release."""
     asked = sshd.connections()
     result = app.run(command, "--help")
     assert (result.code, f" {command} [--options]" in result.out) == (0, True), result.err
+    assert re.search(rf"`{command} \S+`", result.out), result.out
     assert result.out == app.run("--help", command).out
     assert sshd.connections() == asked
 
@@ -235,15 +249,23 @@ def test_a_tasks_py_of_somebody_else_is_left_alone(app: App, foreign: str) -> No
     assert "Traceback" not in result.err
 
 
-def test_a_mistake_in_our_own_tasks_py_is_not_hidden(app: App) -> None:
-    """The shipped commands would do something else."""
-    shutil.copy(REPOSITORY / "tasks.py", app.folder / "tasks.py")
-    assert "tasks.py has none" not in app.run("status").err
-    with (app.folder / "tasks.py").open("a") as tasks:
-        tasks.write("import no_such_module\n")
-    result = app.run("status")
-    assert result.code != 0
-    assert "no_such_module" in result.err
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def deploy(c:", "SyntaxError: '(' was never closed"),
+        ("import ours", "NameError: name 'nothing' is not defined (.*ours.py, line 2)"),
+    ],
+)
+def test_a_mistake_in_our_own_tasks_py_is_not_hidden(app: App, line: str, says: str) -> None:
+    """The shipped commands would do something else; the line says where it is, and what."""
+    shutil.copy(REPOSITORY / "tasks.py", tasks := app.folder / "tasks.py")
+    (app.folder / "ours.py").write_text("\nnothing\n")
+    number = len(tasks.read_text().splitlines()) + 1
+    with tasks.open("a") as file:
+        file.write(f"{line}\n")
+    says, _, rest = says.partition(" (.*")
+    refused(app, "status", code=2, says=(f"./tasks.py, line {number}: {says}", rest), hint="`inv --list`")
 
 
 def test_a_command_that_was_interrupted_does_not_say_that_nothing_was_changed(app: App, sshd: Sshd) -> None:
