@@ -11,7 +11,7 @@ from ..answer import Answer
 from ..facts import Facts, Running
 from ..layout import Release
 from ..plan import Step, Verdict
-from .gunicorn_start import HIDDEN, misleading, rehearsed, started, unsafe
+from .gunicorn_start import HIDDEN, logged, misleading, rehearsed, started, unsafe
 from .kind import Switch, rehearsal
 
 
@@ -38,7 +38,9 @@ class Gunicorn:
             "pidfile": pidfile,
             "scope": s.scope,
             "start": s.start,
+            "start_s": max(1, round(s.start_s)),
             "digest": self._digest,
+            "log": logged(s.start, self.root),
             "url": s.health.url if s.health else "",
             "public_url": s.health.url if s.health else "",
             "public_socket": "",

@@ -145,6 +145,16 @@ def started(command: str, root: PurePosixPath) -> list[str]:
     return [word for word in variables if "=" in word] + words[len(variables) :]
 
 
+def logged(command: str, root: PurePosixPath) -> str:
+    """The file that a master of this start *command* writes its words to; empty where the command names none.
+
+    >>> logged('current/bin/python -m gunicorn --log-file "$PWD/shared/gunicorn.log" app', PurePosixPath("/a"))
+    '/a/shared/gunicorn.log'
+    """
+    named = [value for option, value in _options(started(command, root)) if option in ("--log-file", "--error-logfile")]
+    return named[-1] if named and named[-1].startswith("/") else ""
+
+
 def _apart(words: Iterable[str]) -> Iterable[str]:
     """The same with short options and their values apart, as gunicorn's parser has them.
 
@@ -176,7 +186,7 @@ def _without_ours(words: Iterable[str]) -> Iterable[str]:
 
 
 def _options(words: list[str]) -> Iterable[tuple[str, str]]:
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         option, equals, value = word.partition("=")
         yield option, value if equals else following
 

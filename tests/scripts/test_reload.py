@@ -11,6 +11,7 @@ import pytest
 
 from releases import steps
 from releases.facts import Facts
+from releases.plan import Step
 from releases.processes.gunicorn import Gunicorn
 from releases.processes.kind import Switch
 from releases.processes.kinds import kinds
@@ -100,6 +101,19 @@ class Server:
     def survey(self) -> Ran:
         """What a survey says of it."""
         return self.here.run(steps.survey(self.settings, (self.kind,)))
+
+    @property
+    def program(self) -> str:
+        """The command line of another master."""
+        return f"{sys.executable} {self.here.base}/gunicorn {self.here.root}/current {self.notes}"
+
+    def replacing(self, kind: Gunicorn) -> Step:
+        """The reload that replaces the master by what *kind* starts."""
+        return kind.after(Switch(kind.root, 7, B, A, replaced=True), self.facts)[0]
+
+    def renew(self, kind: Gunicorn) -> Ran:
+        """Replace the master so."""
+        return self.here.run(self.replacing(kind))
 
     def starting(self, start: str, **more: object) -> Gunicorn:
         """The same process with this `start`."""
@@ -203,19 +217,92 @@ def test_a_survey_tells_the_root_as_the_file_system_has_it(server: Server) -> No
 
 def test_what_runs_on_after_its_drain_is_ended_before_the_new_one_starts(server: Server) -> None:
     """An environment that has changed needs a new master."""
-    step = server.kind.after(Switch(server.kind.root, 7, B, A, replaced=True), server.facts)[0]
-    assert server.here.run(step).code == 0
-    assert server.signals()[-1] == "SIGTERM"
-    assert (server.here.root / "started").exists()
+    kind = server.starting(f'grep -q SIGTERM "{server.notes}" && {server.program} & echo $! >shared/web.pid')
+    ran = server.renew(kind)
+    assert (ran.code, ran.err) == (0, "")
+    assert int((server.here.root / "shared" / "web.pid").read_text()) != server.pid
+
+
+def test_what_has_ended_and_whom_nobody_has_buried_is_down(server: Server) -> None:
+    """A container may have no init that does; it is no stranger, and nobody signals it."""
+    os.kill(server.pid, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{server.pid}/cmdline").read_bytes(), what="its end")
+    told = server.survey().answer
+    assert (told.one("web.master"), told.all("web.stranger")) == ("0", ())
+    (server.here.root / "shared" / "web.pid").write_text("2\n")
+    if os.path.exists("/proc/2") and not Path("/proc/2/cmdline").read_bytes():
+        assert server.survey().answer.one("web.stranger").endswith("web.pid names pid 2, which is [kthreadd]")
+
+
+def test_a_start_that_does_not_return_is_told_and_ended(server: Server) -> None:
+    """Unless its master is there: then it serves, and a takeback has whom to reload."""
+    ran = server.renew(server.starting(f"echo booting; sleep 987; : {server.here.root}", start_s=1))
+    assert ran.code == 70
+    assert "  | booting\n" in ran.err
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("start web: `start` has not returned within 1 s: it must leave gunicorn in the background")
+    until(lambda: not server.here.processes(), what="its end")
+    ran = server.renew(server.starting(f"echo $$ >shared/web.pid; exec {server.program}", start_s=1))
+    assert (ran.code, "has not returned" in ran.err) == (70, True)
+    assert server.survey().answer.one("web.master") == (server.here.root / "shared" / "web.pid").read_text().strip()
+
+
+def test_a_start_that_fails_says_how_it_ended(server: Server) -> None:
+    """And what it said, but nothing of who was started before."""
+    (server.here.private / "web.log").write_text("an old story\n")
+    ran = server.renew(server.starting("echo no such thing; exit 3"))
+    assert (ran.code, ran.err.splitlines()) == (70, ["  | no such thing", "start web: `start` ended with exit 3"])
+
+
+def test_a_start_that_brings_no_master_is_told(server: Server) -> None:
+    """By the file that should name it."""
+    ran = server.renew(server.starting("true", start_s=1))
+    file = server.here.root / "shared" / "web.pid"
+    assert (ran.code, len(ran.err.splitlines())) == (70, 1)
+    assert f"start web: {file} names no master with a worker after 1 s: nothing was said (with `--daemon`" in ran.err
+
+
+def test_a_master_that_ends_at_once_is_quoted_and_so_it_is_when_it_is_taken_back(server: Server) -> None:
+    """Its port is another's: no release comes up there, neither the new nor the old, and that is no success."""
+    log = server.here.root / "shared" / "gunicorn log"
+    log.write_text("[ERROR] an old story\n")
+    taken = "[1] [ERROR] Connection in use: ('127.0.0.1', 80)"
+    (server.here.base / "gunicorn").write_text(
+        f"import os, time\nopen('shared/web.pid', 'w').write(str(os.getpid()))\ntime.sleep(0.5)\n"
+        f"print({taken!r}, file=open({str(log)!r}, 'a'))\n"
+    )
+    start = f'{sys.executable} {server.here.base}/gunicorn --log-file "$PWD/shared/gunicorn log" &'
+    step = server.replacing(server.starting(start))
+    for each in (step, step.undo):
+        assert each
+        ran = server.here.run(each)
+        assert ran.code == 70
+        assert ran.err.splitlines() == [
+            f"  | {taken}",
+            "start web: its master ended before it had a worker: Connection in use: ('127.0.0.1', 80)",
+        ]
+
+
+def test_the_last_words_of_a_reload_are_those_since_it(server: Server) -> None:
+    """A log that is turned over meanwhile is all new."""
+    log = server.here.root / "shared" / "gunicorn.log"
+    log.write_text("an old story\n")
+    kind = server.starting(f"{server.program} --error-logfile={log} &")
+    switch = Switch(kind.root, 7, B, A)
+    assert server.here.run(kind.after(switch, server.facts)[0]).code == 0
+    with log.open("a") as file:
+        print("worker failed to boot", file=file)
+    (words,) = kind.words(switch)
+    assert server.here.run(words).err == "  | worker failed to boot\n"
+    log.write_text("anew\n")
+    assert server.here.run(words).err == "  | anew\n"
 
 
 def test_what_was_started_by_another_start_than_now_is_told_from_what_was_not(server: Server) -> None:
     """By what its environment says, whoever was its parent; of who was started by hand nothing is known."""
     assert server.facts.answer.all("web.started") == ()
-    program = f"{sys.executable} {server.here.base}/gunicorn {server.here.root}/current {server.notes}"
-    start = f"{program} & echo $! >shared/web.pid"
-    kind = server.starting(start)
-    assert server.here.run(kind.after(Switch(kind.root, 7, B, A, replaced=True), server.facts)[0]).code == 0
+    kind = server.starting(f"{server.program} & echo $! >shared/web.pid")
+    assert server.renew(kind).code == 0
     assert server.facts.answer.one("web.started") == kind.values()["digest"]
 
 

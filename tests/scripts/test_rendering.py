@@ -34,6 +34,7 @@ PARTS = frozenset(
         "command/facts",
         "gunicorn/facts",
         "gunicorn/master",
+        "gunicorn/said",
         "gunicorn/values",
         "migrations/listing",
         "migrations/values",
