@@ -138,7 +138,8 @@ class Report:
                 **more,
             )
             return
-        words = _WORDS[outcome.name].format(release=outcome.release)
+        alone = outcome.name == "partial" and len(outcome.hosts) == 1
+        words = _WORDS["alone" if alone else outcome.name].format(release=outcome.release)
         self._write(self.err, f"{words} after {seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))
         for line in outcome.table if outcome.why or len(outcome.hosts) > 1 else ():
             self._write(self.err, f"  {line}")
@@ -197,6 +198,7 @@ _WORDS = {
     "unchanged": "failed, nothing was switched",
     "reverted": "failed, taken back",
     "partial": "hosts differ",
+    "alone": "failed, taken back in part",
     "unknown": "the outcome is not known",
     "locked": "locked by another deploy",
 }

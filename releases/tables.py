@@ -102,7 +102,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         _unfinished(host),
         canary.on(host) if canary else "",
         "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
-        "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was taken back",
+        "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was {_taken_back(outcome)}",
         f"armed: {', '.join(facts.armed)}" if facts.armed else "",
         f"out of rotation since deploy {facts.drained}: the next deploy or rollback brings it back"
         if facts.drained and not facts.locked
@@ -131,6 +131,11 @@ def _unfinished(host: Surveyed) -> str:
         return ""
     what = f"{_named(last)} of {last.get('release')}"
     return f"{what} is at work" if host.facts.locked else f"{what} was interrupted"
+
+
+def _taken_back(event: Event) -> str:
+    """The journal has the exit code of the script that did it."""
+    return "taken back in part" if event.get("code") else "taken back"
 
 
 def _named(event: Event) -> str:

@@ -112,6 +112,15 @@ def test_one_host_that_is_live_needs_no_table() -> None:
         assert len(log.getvalue().splitlines()) == lines
 
 
+def test_one_host_does_not_differ_from_itself() -> None:
+    """It was taken back in part; of several it is said that they differ."""
+    both = {"web1": "live: A", "web2": "live: B"}
+    for hosts, words in (({"web1": "live: A"}, "failed, taken back in part"), (both, "hosts differ")):
+        report = Report(err=(log := io.StringIO()))
+        report.outcome(Outcome("partial", release="B", why="no", hosts=hosts))
+        assert log.getvalue().startswith(f"{words} after ")
+
+
 @pytest.mark.parametrize(
     ("code", "name"), [(0, "done"), (2, "refused"), (5, "refused"), (10, "refused"), (11, "unchanged"), (13, "partial")]
 )

@@ -1,6 +1,7 @@
 """A release that does not answer, or a server that is not what it says: refused or taken back; the old one stays."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -153,6 +154,28 @@ def test_a_gunicorn_that_is_down_is_started(app: App, pidfile: Path) -> None:
     result = app.run("deploy")
     told(result, code=11, says=("127.0.0.1:", "web: its master is not running"), hint="`inv deploy --force`")
     assert app.run("deploy", "--force").code == 0
+    assert is_gunicorn(pidfile)
+
+
+def test_a_port_that_is_taken_is_named_and_no_success_is_claimed(app: App, pidfile: Path) -> None:
+    """P3: neither release comes up on it, and outcome and `status` say so; what gunicorn said before is not told."""
+    text = (app.folder / "deploy.toml").read_text()
+    log, port = app.root / "shared" / "gunicorn.log", int(text.partition("http://127.0.0.1:")[2].partition("/")[0])
+    log.write_text("[ERROR] an old story\n")
+    (app.folder / "deploy.toml").write_text(text.replace("--daemon", f"--daemon --log-file {log}"))
+    app.deploy("v1")
+    end(int(pidfile.read_text()))
+    with socket.create_server(("127.0.0.1", port)):
+        app.write("v2")
+        result = app.run("deploy")
+    assert (result.code, app.live) == (13, "v1"), result.err
+    said = result.err.splitlines()
+    assert "taken back in part" in said[-2]
+    assert re.search(rf"its master ended before it had a worker: .*\b{port}\b.* in use", said[-2])
+    assert said[-1].endswith(", not taken back whole")
+    assert "an old story" not in result.err
+    assert "taken back in part" in app.run("status").out
+    assert app.run("deploy").code == 0
     assert is_gunicorn(pidfile)
 
 
