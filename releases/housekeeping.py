@@ -129,7 +129,8 @@ def setup(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> bool:
         for need in needs:
             fleet.report.answer(f"{host.name}: needs root, once: {need}", host=host.name, need=need)
         if line := answer.one("cron"):
-            why = "so that a reboot settles what it cut short, add to the crontab"
+            starts = ", and starts each gunicorn that has a pidfile" if line.endswith(" start") else ""
+            why = f"so that a reboot settles what it cut short{starts}, add to the crontab"
             fleet.report.answer(f"{host.name}: {why}: {line}", host=host.name, cron=line)
         for path in host.facts.missing if not needs else ():
             fleet.report.say(f"shared/{path} is still missing", host.name)

@@ -7,6 +7,7 @@ from .config import Config
 from .facts import Facts
 from .layout import Layout
 from .plan import Step
+from .processes.gunicorn import Gunicorn
 from .processes.kinds import kinds
 from .processes.systemd import Systemd
 from .scripts import render, rootscript
@@ -23,9 +24,10 @@ def setup(config: Config, facts: Facts) -> Step:
     user = [k for k in found if k.settings.scope == "user"]
     system = [k for k in found if k.settings.scope == "system"]
     stale = [k for k in system if facts.answer.one(f"{k.name}.units") != wanted[k.name]]
+    started = [kind.values() for kind in kinds(config) if isinstance(kind, Gunicorn) and kind.settings.start]
     values = {
         "root": config.root,
-        "boot": render(Step("boot", {"root": config.root}, "")),
+        "boot": render(Step("boot", {"root": config.root, "started": started}, "")),
         "dirs": config.shared.dirs,
         "files": [{"name": name, "text": text} for name, text in _files(user, owner).items()],
         "sockets": [f"{k.unit}.socket" for k in user if k.settings.listen],
@@ -33,6 +35,7 @@ def setup(config: Config, facts: Facts) -> Step:
         "names": " ".join(k.unit for k in user),
         "instances": (*_instances(user), *(f"/etc/systemd/system/{name}" for name in _instances(system))),
         "booted": bool(found),
+        "starts": bool(started),
         "superuser": _superuser(config, system, owner) if stale else "",
     }
     return Step("setup", values, "make directories, install units")

@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from releases.plan import Step
 from releases.processes.gunicorn import Gunicorn
 from releases.processes.kind import Switch
 from releases.processes.kinds import kinds
+from releases.setup import setup
 from tests.app import until
 from tests.conftest import require
 from tests.hosts import config
@@ -114,6 +116,14 @@ class Server:
     def renew(self, kind: Gunicorn) -> Ran:
         """Replace the master so."""
         return self.here.run(self.replacing(kind))
+
+    def boot(self, kind: Gunicorn, word: str) -> tuple[int, str]:
+        """Run what setup installs, as a crontab does with *word*: its exit code, and what it said."""
+        settings = config(root=self.here.layout.root, processes={"web": kind.settings})
+        script = str(setup(settings, self.facts).values["boot"])
+        process = self.here.start(self.here.sh, "-c", script, "boot", *word.split())
+        err = process.communicate(timeout=60)[1]
+        return process.returncode, err.decode()
 
     def starting(self, start: str, **more: object) -> Gunicorn:
         """The same process with this `start`."""
@@ -304,6 +314,43 @@ def test_what_was_started_by_another_start_than_now_is_told_from_what_was_not(se
     kind = server.starting(f"{server.program} & echo $! >shared/web.pid")
     assert server.renew(kind).code == 0
     assert server.facts.answer.one("web.started") == kind.values()["digest"]
+
+
+def test_what_is_down_after_a_reboot_is_started(server: Server) -> None:
+    """Whomever its old pid names by now; what runs is left alone, and all is where nobody asks for a start."""
+    pidfile, kind = (
+        server.here.root / "shared" / "web.pid",
+        server.starting(f"{server.program} & echo $! >shared/web.pid"),
+    )
+    assert server.boot(kind, "start") == (0, "")
+    assert server.settle() == []
+    os.kill(server.pid, signal.SIGKILL)
+    server.here.started[-1].wait()
+    for holds, written in ((os.getpid(), 1.0), (os.getpid(), time.time()), (server.pid, time.time())):
+        pidfile.write_text(f"{holds}\n")
+        os.utime(pidfile, (written, written))
+        assert server.boot(kind, "") == (0, "")
+        assert pidfile.read_text() == f"{holds}\n"
+        assert server.boot(kind, "start") == (0, "")
+        master = int(server.survey().answer.one("web.master"))
+        assert server.survey().answer.one("web.started") == kind.values()["digest"]
+        os.kill(master, signal.SIGKILL)
+        until(lambda: not server.survey().answer.number("web.master"), what="its end")
+
+
+def test_a_start_after_a_reboot_that_fails_is_told_and_one_without_a_release_is_not_made(server: Server) -> None:
+    """By the mail of cron, and its exit code."""
+    os.kill(server.pid, signal.SIGKILL)
+    assert server.boot(server.starting("exit 3"), "start")[0] == 70
+    (server.here.root / "current").unlink()
+    assert server.boot(server.starting("exit 3"), "start") == (0, "")
+
+
+def test_no_start_after_a_reboot_comes_between_a_deploy(server: Server) -> None:
+    """Who holds the lock starts what it needs."""
+    os.kill(server.pid, signal.SIGKILL)
+    with server.here.session():
+        assert server.boot(server.starting("exit 3"), "start") == (0, "")
 
 
 def test_a_unit_that_may_not_be_restarted_is_told(account: Here) -> None:

@@ -33,6 +33,7 @@ PARTS = frozenset(
         "balancers/nginx/words",
         "command/facts",
         "gunicorn/facts",
+        "gunicorn/begin",
         "gunicorn/master",
         "gunicorn/said",
         "gunicorn/values",
@@ -59,6 +60,7 @@ CONFIG = config(
 PROCESSES = [dict(kind.values(Switch(CONFIG.root, 7, B, A))) for kind in kinds(CONFIG)]
 LISTS: Mapping[str, Any] = {
     "processes": PROCESSES,
+    "started": [process for process in PROCESSES if process.get("digest")],
     "process": {key: value for process in PROCESSES for key, value in process.items()},
     "files": ("a.service", "b.socket"),
     **dict.fromkeys(

@@ -199,7 +199,7 @@ def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None
             with here.session() as talk:
                 ok(talk.run(steps.settle(here.layout, '{"who":"ben"')))
         if who == "the boot of the app":
-            ok(here.run(here.step("boot")))
+            ok(here.run(here.step("boot", started=())))
         until(lambda: here.live == f"releases/{A}", what="the old release")
         (here.root / "filler").unlink()
         with here.session() as talk:
@@ -231,7 +231,7 @@ def test_boots_come_one_after_the_other(site: Here, deployer: Talk) -> None:
     os.killpg(waiter(site), signal.SIGKILL)  # as a reboot does
     deployer.process.kill()
     deployer.process.wait()
-    boots = [site.start(site.sh, "-c", render(site.step("boot"))) for _ in range(2)]
+    boots = [site.start(site.sh, "-c", render(site.step("boot", started=()))) for _ in range(2)]
     until(lambda: site.live == f"releases/{A}", what="the middle of the takeback")
     assert [boot.poll() for boot in boots] == [None, None]
     (site.base / "go").touch()
@@ -272,17 +272,17 @@ def test_the_boot_of_the_app_settles_too_unless_a_deploy_is_at_work(site: Here, 
     """Then it is in good hands, and the app starts."""
     switched(site, deployer)
     os.killpg(waiter(site), signal.SIGKILL)  # as a reboot does
-    ok(site.run(site.step("boot")))
+    ok(site.run(site.step("boot", started=())))
     assert site.live == f"releases/{B}"
     deployer.process.kill()
     deployer.process.wait()
-    until(lambda: ok(site.run(site.step("boot"))) and site.live == f"releases/{A}", what="the old release")
+    until(lambda: ok(site.run(site.step("boot", started=()))) and site.live == f"releases/{A}", what="the old release")
     assert [e["event"] for e in events(site)] == ["reverted"]
 
 
 def test_boot_does_nothing_where_nothing_was_ever_deployed(tmp_path: Path, here: Here) -> None:
     """The unit may be there before the first deploy."""
-    script = Step("boot", {"root": tmp_path / "elsewhere"}, "")
+    script = Step("boot", {"root": tmp_path / "elsewhere", "started": ()}, "")
     ran = here.run(script)
     assert (ran.code, ran.err, (tmp_path / "elsewhere").exists()) == (0, "", False)
 

@@ -253,3 +253,11 @@ def test_setup_tells_what_makes_a_boot_settle_where_no_unit_does(manager: Manage
     assert setting_up(manager).answer.all("cron") == ()
     (here.base / "crontab").write_text("\n".join(told()))
     assert told() == ()
+    started = {"kind": "gunicorn", "pidfile": "web.pid", "start": "run"}
+    wanted = config(root=here.root, processes={"web": started})
+    assert told() == (f"@reboot sh {here.private}/boot start",)
+    wanted = config(root=here.root, processes={"web": started, "job": {"kind": "systemd", "command": "x"}})
+    ran = manager.run(setup(wanted, host(settings=wanted).facts))
+    assert ran.answer.all("cron") == (f"@reboot sh {here.private}/boot start",)
+    (here.base / "crontab").write_text("\n".join(ran.answer.all("cron")))
+    assert manager.run(setup(wanted, host(settings=wanted).facts)).answer.all("cron") == ()
