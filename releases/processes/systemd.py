@@ -107,7 +107,10 @@ class Systemd:
             yield f'{self.name}: the host has no systemd; kind "gunicorn" or "command" works without'
         elif answer.one("manager") == "absent":
             user = facts.answer.one("user")
-            yield f"{self.name}: the user manager is not running: sudo loginctl enable-linger {user}"
+            yield (
+                f"{self.name}: the user manager is not running: sudo loginctl enable-linger {user}"
+                ' (or, without root: kind = "gunicorn" with pidfile and start, docs/config.md)'
+            )
         elif answer.one("linger") == "no":
             user = facts.answer.one("user")
             yield f"{self.name}: it would end with our session: sudo loginctl enable-linger {user}"

@@ -1,6 +1,7 @@
 """gunicorn: what a HUP can and cannot do, judged from what the host says."""
 
 import shlex
+import tomllib
 from pathlib import PurePosixPath
 
 import pytest
@@ -10,6 +11,7 @@ from releases.facts import Facts
 from releases.processes.gunicorn_start import rehearsed, unsafe
 from releases.processes.kind import Kind, Switch
 from releases.switching import switch_over
+from tests.forks import REPOSITORY
 from tests.hosts import A, B, config, host
 
 ROOT = PurePosixPath("/srv/shop")
@@ -105,6 +107,18 @@ def test_the_text_of_a_start_is_judged_before_it_ever_runs(start: str, why: str,
     said = list(kind.conditions(facts))
     assert bool(said) is bool(why), said
     assert not why or (why in said[0] and "`start`" in said[0])
+
+
+def test_the_start_that_is_there_to_be_copied_is_a_good_one() -> None:
+    """In docs/config.md and in the Flask example; pidfile and `--pid` are one file, and its words are kept."""
+    page = (REPOSITORY / "docs" / "config.md").read_text().partition("### gunicorn with a pidfile")[2]
+    copied = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
+    flask = tomllib.loads((REPOSITORY / "examples" / "flask" / "deploy.toml").read_text())
+    for table in (copied["processes"]["web"], flask["processes"]["web"]):
+        asked = host(B, settings=config(processes={"web": table}), **{"web.master": "0"})
+        assert list(asked.kinds[0].conditions(asked.facts)) == []
+        assert f'--pid "$PWD/{table["pidfile"]}"' in table["start"]
+        assert asked.kinds[0].values()["log"] == "/srv/shop/shared/gunicorn.log"
 
 
 def test_a_start_that_shows_no_gunicorn_is_judged_by_what_runs() -> None:

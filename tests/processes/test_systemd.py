@@ -149,6 +149,10 @@ def test_a_rehearsal_ends_by_itself_when_nobody_ends_it(wait_s: int, limit: str)
 
 def test_a_user_manager_that_ends_with_the_session_is_refused() -> None:
     """The session itself starts one, so that it runs says nothing."""
+    kind, facts = found(manager="absent")
+    (why,) = kind.conditions(facts)
+    assert "sudo loginctl enable-linger deploy" in why
+    assert 'kind = "gunicorn"' in why
     kind, facts = found(linger="no")
     assert "sudo loginctl enable-linger deploy" in " ".join(kind.conditions(facts))
     assert not list(kind.conditions(found(linger="yes")[1]))
