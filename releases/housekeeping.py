@@ -20,6 +20,8 @@ from .plan import Step
 from .setup import setup as setting_up
 from .surveyed import Surveyed
 
+TIMED_OUT = 124  # as `timeout` says it
+
 
 def sized(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Iterator[Surveyed]:
     """The hosts, with how much of the disk each release takes (files shared with others counted in each)."""
@@ -67,20 +69,25 @@ def _agreed(question: str) -> bool:
 
 
 def verify(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release | None) -> Outcome:
-    """Compare a release, by default the live one, with its manifest on every host."""
-    words = {}
+    """Compare a release, by default the live one, with its manifest on every host, which is the answer."""
+    words, found = {}, set[Release]()
     for host in hosts:
         wanted = release or host.facts.live
         if not wanted:
-            raise Refused(f"{host.name}: nothing is live", hint="name a release: `inv releases` lists them")
+            there = "name a release: `inv releases` lists them" if host.facts.complete else "`inv deploy` changes that"
+            raise Refused(f"{host.name}: nothing is live", hint=there)
         step = steps.verify(host.layout, wanted)
         try:
             verdict = steps.whole(str(wanted), fleet.run(host.name, step))
         except StepFailed as error:
             raise Refused(str(error), hint="`inv releases` lists what is there") from error
-        words[host.name] = verdict.why or f"{wanted} is what was built"
-    broken = [word for word in words.values() if "is not what was built" in word]
-    return Outcome("refused" if broken else "done", why=broken[0] if broken else "", hosts=words)
+        found.add(wanted)
+        words[host.name] = said = verdict.why or f"{wanted} is what was built"
+        answer = {"host": host.name, "release": str(wanted), "whole": bool(verdict), "why": verdict.why}
+        fleet.report.answer(f"{host.name}: {said}", **answer)
+    broken = [f"{name}: {word}" for name, word in words.items() if "is not what was built" in word]
+    name, one = "refused" if broken else "done", str(found.pop()) if len(found) == 1 else ""
+    return Outcome(name, one, why=broken[0] if broken else "", hosts=words, looked=True)
 
 
 def execute(fleet: Fleet, hosts: tuple[Surveyed, ...], run: str) -> None:
@@ -92,7 +99,12 @@ def execute(fleet: Fleet, hosts: tuple[Surveyed, ...], run: str) -> None:
         def answer(line: str, name: str = host.name, before: str = before) -> None:
             fleet.report.answer(f"{before}{line}", host=name, line=line)
 
-        fleet.run(host.name, Step("exec", values, "", timeout_s=3600), out=answer)
+        try:
+            fleet.run(host.name, Step("exec", values, "", timeout_s=3600), out=answer)
+        except StepFailed as error:  # what it said was heard
+            if error.code == TIMED_OUT:
+                raise
+            raise StepFailed(host.name, "exec", error.code, [f"`{run}`: exit {error.code}"], hint=error.hint) from None
 
 
 def shell(targets: dict[str, Target], host: Surveyed) -> None:
@@ -155,9 +167,9 @@ def doctor(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Outcome:
         fleet.report.answer(clash, problem=clash)
     if found or clash:
         count = len(found) + bool(clash)
-        return Outcome("refused", why=f"{count} thing{'s' if count > 1 else ''} would bite")
+        return Outcome("refused", why=f"{count} thing{'s' if count > 1 else ''} would bite", looked=True)
     fleet.report.answer("nothing would bite", problems=0)
-    return Outcome("done")
+    return Outcome("done", looked=True)
 
 
 def _ill(host: Surveyed) -> Iterator[Refused]:

@@ -20,7 +20,10 @@ EXITS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """*name* is a key of `EXITS`; *hosts* says in a word or two what is true on each host; *why* is one line."""
+    """*name* is a key of `EXITS`; *hosts* says in a word or two what is true on each host; *why* is one line.
+
+    *looked*: that was all there was to do, and people have its answer already.
+    """
 
     name: str
     release: str = ""
@@ -28,6 +31,7 @@ class Outcome:
     hint: str = ""
     seconds: float = 0.0
     hosts: Mapping[str, str] = field(default_factory=dict)
+    looked: bool = False
 
     @property
     def exit_code(self) -> int:

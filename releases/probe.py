@@ -56,10 +56,8 @@ class Figures:
 
     def __str__(self) -> str:
         failed = f"{self.wrong} failed" + (f" ({'; '.join(self.examples)})" if self.examples else "")
-        return (
-            f"{self.count} requests, {failed}, longest gap {self.gap_s:.2f} s,"
-            f" p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
-        )
+        took = "" if math.isnan(self.p50_ms) else f", p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
+        return f"{self.count} requests, {failed}, longest gap {self.gap_s:.2f} s{took}"
 
 
 def figures(answers: Iterable[Answered], began: float, ended: float) -> Figures:
@@ -195,8 +193,17 @@ class Load:
 
 
 def watch(url: str, *, limit_s: float, every_s: float) -> Iterator[tuple[str, Answered]]:
-    """Ask *url* for ever; yields UP, DOWN or UP AND CHANGED with each answer. `ValueError` when it is no URL."""
-    return _watch(Asker(url, Client(limit_s=limit_s)), every_s)
+    """Ask *url* for ever; yields UP, DOWN or UP AND CHANGED with each answer.
+
+    `ValueError` when it is no URL, or of a host that nobody knows.
+    """
+    asker = Asker(url, Client(limit_s=limit_s))
+    host = asker.url.hostname
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise ValueError(f"{host}: no such host ({error.strerror or error})") from None
+    return _watch(asker, every_s)
 
 
 def _watch(asker: Asker, every_s: float) -> Iterator[tuple[str, Answered]]:

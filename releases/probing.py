@@ -20,7 +20,7 @@ def show(url: str, *, limit_s: float) -> None:
     try:
         answers = watch(url, limit_s=limit_s, every_s=EVERY_S)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), hint="like https://www.example.com/health") from error
     console, met = Console(highlight=False), list[Answered]()
     began = time.monotonic()
     with suppress(KeyboardInterrupt):

@@ -138,6 +138,10 @@ class Report:
                 **more,
             )
             return
+        if outcome.looked:
+            if outcome.why:
+                self._write(self.err, f"switchover: {outcome.why}")
+            return
         alone = outcome.name == "partial" and len(outcome.hosts) == 1
         words = _WORDS["alone" if alone else outcome.name].format(release=outcome.release)
         self._write(self.err, f"{words} after {seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))

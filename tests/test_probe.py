@@ -38,6 +38,7 @@ def test_percentiles_are_of_good_answers_that_were_not_asked_to_be_slow() -> Non
     found = figures([*answers, Answered(0, 1.0, slow=True), Answered(0, 2.0, wrong="reset")], 0, 5)
     assert (found.p50_ms, found.p99_ms) == (50.0, 99.0)
     assert math.isnan(figures([], 0, 1).p99_ms)
+    assert str(figures([], 0, 1)) == "0 requests, 0 failed, longest gap 1.00 s"
 
 
 def test_what_ended_outside_of_the_span_does_not_count() -> None:
@@ -201,3 +202,5 @@ def test_what_is_no_url_is_said_at_once() -> None:
     """Before anything is asked."""
     with pytest.raises(ValueError, match="no http"):
         watch("ftp://example.com", limit_s=1, every_s=1)
+    with pytest.raises(ValueError, match=r"^nonsense\.invalid: no such host"):
+        watch("nonsense.invalid", limit_s=1, every_s=1)

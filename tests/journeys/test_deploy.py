@@ -68,10 +68,16 @@ def test_verify_compares_the_live_release_or_one_by_name(app: App) -> None:
     """And says what differs, with exit 10."""
     app.deploy("v1")
     (name,) = app.releases
-    assert app.run("verify").code == app.run("verify", "--release", name).code == 0
+    whole = app.run("verify")
+    host = app.address.partition("@")[2]
+    assert (whole.code, whole.out, whole.err) == (0, f"{host}: {name} is what was built\n", "")
+    assert app.run("verify", "--release", name).code == 0
     (app.root / "releases" / name / "version").chmod(0o755)
     found = app.run("verify", "--release", name)
-    assert (found.code, "version has another mode" in found.err) == (10, True)
+    why = f"{name} is not what was built: version has another mode"
+    assert (found.code, found.out, found.err) == (10, f"{host}: {why}\n", f"switchover: {host}: {why}\n")
+    answer, outcome = app.run("verify", "--json").events
+    assert (answer["release"], answer["whole"], outcome["release"]) == (name, False, name)
 
 
 def test_prune_removes_what_has_expired_and_says_when_nothing_has(app: App) -> None:
@@ -95,7 +101,7 @@ def test_exec_answers_on_stdout_with_what_the_command_prints(app: App) -> None:
     assert "oops" in result.err
     failed = app.run("exec", "echo said; exit 3")
     assert (failed.code, failed.out) == (11, "said\n")
-    assert "`echo said; exit 3`: exit 3" in failed.err
+    assert failed.err == f"switchover: {app.address.partition('@')[2]}: exec failed: `echo said; exit 3`: exit 3\n"
 
 
 def test_exec_answers_programs_line_by_line(app: App) -> None:
