@@ -9,6 +9,7 @@ from .errors import OutcomeUnknown, ReleaseError
 from .facts import Facts
 from .fleet import Fleet
 from .history import prefix
+from .holder import Holder
 from .outcome import Outcome
 from .plan import Phase, Plan, Step
 from .rotation import Rotation
@@ -33,10 +34,10 @@ class Aftermath:
 
     def unchanged(self) -> Outcome:
         """Nothing was switched anywhere; what did run is named. Journaled where the host can be reached."""
-        hint = self.first.hint
+        found = self._looked()
+        hint = self._hint(found)
         if self.plan.verb == "already_live":
             hint = hint or "`inv deploy --force` makes a new release of it, and starts what is down"
-        found = self._looked()
         return Outcome("unchanged", why=self._why(found), hint=hint, hosts=self._words(found))
 
     def taken_back(self, order: tuple[tuple[str, ...], ...]) -> Outcome:
@@ -46,7 +47,7 @@ class Aftermath:
             self.fleet.each(here, self._take_back)
         found = self._looked()
         self.rotation.everybody_back()
-        why, hint, words = self._why(found), self.first.hint, self._words(found)
+        why, hint, words = self._why(found), self._hint(found), self._words(found)
         known = [host.facts for host in found.values() if host]
         switched = [host.facts for name in self.plan.hosts_of(Phase.CONFIRM) if (host := found[name])]
         live = [f for f in switched if f.live == self.plan.release and self._is_confirmed(f)]
@@ -77,7 +78,23 @@ class Aftermath:
             for event in (host.facts.history.migrated if host else ())
             if event.get("deploy") == self.plan.number
         }
-        return "; ".join([str(self.first), *ran.values()])
+        return "; ".join([self._cause(found), *ran.values()])
+
+    def _cause(self, found: Mapping[str, Surveyed | None]) -> str:
+        """What went wrong first; of a line that dropped no more than that once its host has said what is true."""
+        first = self.first
+        host = found.get(first.host) if isinstance(first, OutcomeUnknown) else None
+        if not host or not isinstance(first, OutcomeUnknown):
+            return str(first)
+        if ended := host.facts.history.ended("unlocked", self.plan.number):
+            by = Holder(str(ended.get("by")), str(ended.get("place", "")))
+            return f"{first.host}: {by} has ended our session with `inv unlock` during {first.step}"
+        return first.known
+
+    def _hint(self, found: Mapping[str, Surveyed | None]) -> str:
+        """What helps, but to ask once more."""
+        asked = isinstance(self.first, OutcomeUnknown) and found.get(self.first.host)
+        return "" if asked else self.first.hint
 
     def _take_back(self, name: str) -> None:
         report = self.fleet.report

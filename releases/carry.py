@@ -229,7 +229,7 @@ class Carriage:
         if outcome.name != "live":
             return outcome
         for error in self.failed.values():
-            self.fleet.report.say(f"warning: {error}")
+            self.fleet.report.say(f"warning: {error.known}")
         self.failed.clear()
         return self._live()
 

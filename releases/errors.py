@@ -28,6 +28,11 @@ class ReleaseError(Exception):
     @property
     def record(self) -> str:
         """What a journal may keep of it: never what somebody's program said, since that may be a secret."""
+        return self.known
+
+    @property
+    def known(self) -> str:
+        """What it says once the host was asked what is true."""
         return str(self)
 
 
@@ -102,11 +107,13 @@ class OutcomeUnknown(ReleaseError):
     exit_code = 14
 
     def __init__(self, host: str, step: str, why: str) -> None:
-        super().__init__(
-            f"{host}: the line dropped during {step} ({why}); the outcome is unknown",
-            hint="`inv status` asks the host what is true",
-        )
         self.host, self.step, self.why = host, step, why
+        super().__init__(f"{self.known}; the outcome is unknown", hint="`inv status` asks the host what is true")
+
+    @property
+    def known(self) -> str:
+        """Only what happened."""
+        return f"{self.host}: the line dropped during {self.step} ({self.why})"
 
 
 class LockHeld(ReleaseError):

@@ -10,9 +10,10 @@ from . import steps
 from .ailing import ailments
 from .answer import Answer
 from .config import Target
-from .errors import Refused, ReleaseError, StepFailed
+from .errors import LockHeld, Refused, ReleaseError, StepFailed
 from .facts import Facts
 from .fleet import Fleet
+from .history import prefix
 from .holder import Holder
 from .layout import Release
 from .outcome import Outcome
@@ -21,6 +22,7 @@ from .setup import setup as setting_up
 from .surveyed import Surveyed
 
 TIMED_OUT = 124  # as `timeout` says it
+LOCKED = 75  # as `unlock` does
 
 
 def sized(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Iterator[Surveyed]:
@@ -46,18 +48,31 @@ def unlock(fleet: Fleet, hosts: tuple[Surveyed, ...], *, yes: bool) -> None:
     if not held:
         fleet.report.answer("no lock is held", locked=[])
         return
-    for host in held:
+    for host in tuple(held):
         holder = Holder.parse(host.facts.holder)
         fleet.report.answer(f"{host.name} is locked by {holder}", host=host.name, holder=host.facts.holder)
         if not yes and not _agreed(f"end that session on {host.name}? [y/N] "):
             raise Refused(f"{host.name} stays locked", hint="`--yes` does not ask")
-        step = Step("unlock", {"root": host.config.root, "session": holder.pid}, "")
-        fleet.run(host.name, step)
-    names = [host.name for host in held]
+        if not _ended(fleet, host, holder.pid):
+            held.remove(host)
+            fleet.report.answer(f"{host.name}: the lock is free now", host=host.name, free=True)
     fleet.close()
-    for name in names:
+    for name in [host.name for host in held]:
         settled = fleet.reopen(name, within_s=30)
         fleet.report.say(f"unlocked; live: {settled.facts.live or 'nothing'}", name)
+
+
+def _ended(fleet: Fleet, host: Surveyed, session: int) -> bool:
+    """End that *session*; False where the lock is free already. `LockHeld` where it is somebody else's by now."""
+    deploy = host.facts.history.unfinished.get("deploy", 0)
+    event = {"event": "unlocked", "deploy": deploy, **fleet.author.event}
+    step = Step("unlock", {"root": host.config.root, "session": session, "unlocked": prefix(event)}, "")
+    try:
+        return not fleet.run(host.name, step).one("free")
+    except StepFailed as error:
+        if error.code != LOCKED:
+            raise
+        raise LockHeld(host.name, str(Holder.parse(fleet.survey(host.name).facts.holder))) from error
 
 
 def _agreed(question: str) -> bool:

@@ -166,7 +166,7 @@ def test_hooks_of_the_controller_leave_json_alone_and_have_a_limit(app: App) -> 
     app.configure('[hooks]\ntimeout_s = 1\n[hooks.local]\nbefore_switch = ["echo {not json"]\n')
     result = app.deploy("v1", "--json")
     assert all(line.startswith('{"event"') for line in result.out.splitlines())
-    assert "{not json" in result.err
+    assert "{not json" in [event.get("line") for event in result.events]
     app.configure('[hooks]\ntimeout_s = 1\n[hooks.local]\nbefore_switch = ["sleep 600"]\n')
     app.write("v2")
     told(app.run("deploy"), code=11, says=("local before_switch: `sleep 600` failed: no end within 1 s",))

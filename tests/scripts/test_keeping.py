@@ -130,12 +130,14 @@ def test_unlock_ends_the_session_and_its_step_and_nobody_else(here: Here) -> Non
         until(lambda: os.path.exists(f"/proc/{third.pid}/fd/9"), what="another who waits")
         deployer.begin("touch_me=1; sleep 600")
         until(lambda: _runs("sleep\x00600"), what="the step")
-        assert here.run(here.step("unlock", session=deployer.process.pid)).code == 0
+        told = '{"event":"unlocked","by":"ben"'
+        assert here.run(here.step("unlock", session=deployer.process.pid, unlocked=told)).code == 0
         until(lambda: not _runs("sleep\x00600"), what="the end of the step")
         assert deployer.process.wait(10) == -9
     assert third.poll() is None
     third.kill()
-    until(lambda: [event["event"] for event in events(here)] == ["reverted"], what="the old release")
+    until(lambda: any(events(here, "reverted")), what="the old release")
+    assert [event["event"] for event in events(here, "unlocked", "reverted")] == ["unlocked", "reverted"]
     assert here.live == f"releases/{A}"
     until(lambda: not os.path.exists(f"/proc/{waiting}/fd/9"), what="the end of the waiting process")
 
@@ -143,9 +145,20 @@ def test_unlock_ends_the_session_and_its_step_and_nobody_else(here: Here) -> Non
 @pytest.mark.parametrize("session", [0, 1, "", "-1", "$(touch pwned)", "us"])
 def test_unlock_ends_nobody_who_does_not_hold_the_lock(here: Here, session: object) -> None:
     """75: the lock.info may be old, or anything."""
-    ran = here.run(here.step("unlock", session=os.getpid() if session == "us" else session))
+    with here.session() as deployer:
+        ran = here.run(here.step("unlock", session=os.getpid() if session == "us" else session))
+        assert deployer.process.poll() is None
     assert (ran.code, "does not hold the lock" in ran.err) == (75, True)
     assert not list(here.base.rglob("pwned"))
+
+
+def test_unlock_finds_the_lock_free_when_its_holder_has_just_ended(here: Here) -> None:
+    """By itself, while somebody read who it was; that is what was wanted."""
+    with here.session() as deployer:
+        gone = deployer.process.pid
+    ran = here.run(here.step("unlock", session=gone, unlocked='{"event":"unlocked"'))
+    assert (ran.code, ran.answer.one("free"), ran.err) == (0, "1", "")
+    assert not here.journal
 
 
 def _runs(words: str) -> bool:

@@ -1,0 +1,63 @@
+"""What is said at the end of a plan that failed, once the hosts have said what is true."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from releases.aftermath import Aftermath
+from releases.errors import OutcomeUnknown
+from releases.outcome import Outcome
+from releases.plan import Plan, Step
+from releases.surveyed import Surveyed
+from tests.hosts import A, B, host, live
+
+DROPPED = OutcomeUnknown("web1", "settled", "the connection was closed")
+WHAT = "web1: the line dropped during settled (the connection was closed)"
+BEGUN = f'{{"event":"deploy","deploy":2,"verb":"deploy","release":"{B}"}}'
+REVERTED = '{"event":"reverted","deploy":2,"code":0}'
+UNLOCKED = '{"event":"unlocked","deploy":2,"by":"ben","place":"desk"}'
+
+
+def after(found: Surveyed | None) -> Outcome:
+    """A deploy of B whose line dropped; *found* is what the host then says, if it is reached."""
+    plan = Plan("deploy", 2, B, A, {"web1": (Step("settled", {}, ""),)})
+    sessions = {"web1": SimpleNamespace(lost=True)}
+
+    def reopen(name: str, *, within_s: float) -> Surveyed:
+        if not found:
+            raise OutcomeUnknown(name, "survey", "closed again")
+        return found
+
+    def each(names: Any, do: Any) -> dict[str, Any]:
+        return {name: do(name) for name in names}
+
+    report = SimpleNamespace(say=lambda *_: None)
+    fleet: Any = SimpleNamespace(sessions=sessions, each=each, report=report, reopen=reopen)
+    rotation: Any = SimpleNamespace(everybody_back=lambda: None, out=())
+    return Aftermath(plan, fleet, {"web1": DROPPED}, rotation).taken_back((("web1",),))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ((), WHAT),
+        ((UNLOCKED,), "web1: ben on desk has ended our session with `inv unlock` during settled"),
+    ],
+)
+def test_once_it_is_known_what_is_true_nothing_is_called_unknown(told: tuple[str, ...], why: str) -> None:
+    """Nor is anybody sent to ask once more."""
+    outcome = after(host(A, complete=[A, B], journal=[live(1, A), BEGUN, *told, REVERTED]))
+    assert (outcome.name, outcome.why, outcome.hint) == ("reverted", why, "")
+
+
+def test_while_the_host_cannot_be_reached_the_outcome_is_unknown() -> None:
+    """P12."""
+    outcome = after(None)
+    assert (outcome.name, outcome.why) == ("unknown", f"{WHAT}; the outcome is unknown")
+    assert "`inv status`" in outcome.hint
+
+
+def test_the_journal_is_told_only_what_happened() -> None:
+    """Whoever reads it later knows how it ended."""
+    assert (DROPPED.record, str(DROPPED)) == (WHAT, f"{WHAT}; the outcome is unknown")
