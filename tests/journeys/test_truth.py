@@ -169,7 +169,7 @@ def test_hooks_of_the_controller_leave_json_alone_and_have_a_limit(app: App) -> 
     assert "{not json" in [event.get("line") for event in result.events]
     app.configure('[hooks]\ntimeout_s = 1\n[hooks.local]\nbefore_switch = ["sleep 600"]\n')
     app.write("v2")
-    told(app.run("deploy"), code=11, says=("local before_switch: `sleep 600` failed: no end within 1 s",))
+    told(app.run("deploy"), code=11, says=("local before_switch: `sleep 600` was not done after 1 s",))
     assert app.live == "v1"
 
 
