@@ -257,6 +257,15 @@ def test_a_start_that_does_not_return_is_told_and_ended(server: Server) -> None:
     assert server.survey().answer.one("web.master") == (server.here.root / "shared" / "web.pid").read_text().strip()
 
 
+def test_what_serves_in_the_foreground_has_been_taken_back(server: Server) -> None:
+    """Or a start that does not return would hold up the way back, too, and what serves be called down."""
+    back = server.replacing(server.starting(f"echo $$ >shared/web.pid; exec {server.program}", start_s=600)).undo
+    assert back
+    os.kill(server.pid, signal.SIGKILL)
+    assert server.here.run(back).code == 0
+    assert int((server.here.root / "shared" / "web.pid").read_text()) != server.pid
+
+
 def test_a_start_that_fails_says_how_it_ended(server: Server) -> None:
     """And what it said, but nothing of who was started before."""
     (server.here.private / "web.log").write_text("an old story\n")
