@@ -85,20 +85,30 @@ class CommandFailed(ReleaseError):
 class StepFailed(ReleaseError):
     """A step ended with an error on *host*; *code* is its exit code (sysexits), *tail* its last lines.
 
-    *judged*: they are our own words about what it answered.
+    *judged*: they are our own words about what it answered. *own*: what the script says of it in words of ours, where
+    its last lines may quote somebody's program.
     """
 
     def __init__(
-        self, host: str, step: str, code: int, tail: Sequence[str] = (), *, hint: str = "", judged: bool = False
+        self,
+        host: str,
+        step: str,
+        code: int,
+        tail: Sequence[str] = (),
+        *,
+        hint: str = "",
+        judged: bool = False,
+        own: str = "",
     ) -> None:
         why = next((line for line in reversed(tail) if line.strip()), f"exit {code}")
         super().__init__(f"{host}: {step} failed: {why.removeprefix(f'{step}: ')}", hint=hint)
         self.host, self.step, self.code, self.tail, self.judged = host, step, code, tuple(tail), judged
+        self.own = own or f"exit {code}"
 
     @property
     def record(self) -> str:
-        """The step and its exit code, or our own verdict."""
-        return str(self) if self.judged else f"{self.host}: {self.step} failed: exit {self.code}"
+        """The step with our own verdict, or its exit code."""
+        return str(self) if self.judged else f"{self.host}: {self.step} failed: {self.own}"
 
 
 class OutcomeUnknown(ReleaseError):

@@ -72,7 +72,7 @@ class Session:
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
         if code:
-            raise self._failed(name, code, text_of(err).splitlines())
+            raise self._failed(name, code, text_of(err).splitlines(), own=Answer.parse(text_of(said)).one("record"))
         return Answer.parse(text_of(said))
 
     def send(
@@ -271,8 +271,8 @@ class Session:
         """Something came from there, or could be sent on, which a queue of our own would not let us see otherwise."""
         self._alive = time.monotonic()
 
-    def _failed(self, name: str, code: int, said: list[str]) -> StepFailed:
-        return StepFailed(self.host, name, code, said[-20:], hint=_space(" ".join(said)))
+    def _failed(self, name: str, code: int, said: list[str], *, own: str = "") -> StepFailed:
+        return StepFailed(self.host, name, code, said[-20:], hint=_space(" ".join(said)), own=own)
 
     def _lost(self, why: str = "") -> OutcomeUnknown:
         self._closed.set()  # no beat any more

@@ -101,9 +101,9 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         f"locked by {Holder.parse(facts.holder)}" if facts.locked else "",
         _unfinished(host),
         canary.on(host) if canary else "",
-        "" if unfinished or outcome.get("event") != "failed" else f"{_named(outcome)} failed: {outcome.get('why')}",
+        "" if unfinished or outcome.get("event") != "failed" else _failed(host, outcome),
         "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was {_taken_back(outcome)}",
-        f"armed: {', '.join(facts.armed)}" if facts.armed else "",
+        *(f"the switch of deploy {number} waits to be settled" for number in facts.armed if not facts.locked),
         f"out of rotation since deploy {facts.drained}: the next deploy or rollback brings it back"
         if facts.drained and not facts.locked
         else "",
@@ -139,7 +139,21 @@ def _taken_back(event: Event) -> str:
 
 
 def _named(event: Event) -> str:
-    return f"{event.get('verb', 'deploy')} {event['deploy']}"
+    if event.get("verb") == "already_live":  # no deploy: it has no number
+        return "the proof of what was live already"
+    verb = str(event.get("verb", "deploy"))
+    return f"{_VERBS.get(verb, verb)} {event['deploy']}"
+
+
+def _failed(host: Surveyed, event: Event) -> str:
+    """What failed, and why; what it has left is there to be looked at."""
+    release = Release.parse(str(event.get("release", "")))
+    left = release and release in host.facts.complete and _proven(host, release) == "failed"
+    pruned = f"; {release} is kept until the next deploy, or `inv prune`" if left else ""
+    return f"{_named(event)} failed: {event.get('why')}{pruned}"
+
+
+_VERBS = {"promote": "promotion", "abort": "abort of canary", "migrate": "migration"}
 
 
 def age(seconds: int) -> str:

@@ -64,6 +64,7 @@ def test_a_release_is_asked_on_a_socket_that_can_be_bound(place: Here, status: s
     ran = rehearsed(place, status)
     assert ran.code == code, ran.err
     assert ("500" in ran.err) == (status == "500")
+    assert ran.answer.one("record") == ("http://localhost/ answered 500, wanted 200" if code else "")
     assert left(place) == []
     assert place.processes() == []
 
@@ -73,6 +74,7 @@ def test_one_that_ends_says_why(place: Here) -> None:
     ran = rehearsed(place, "200", "echo 'ImportError: no module named shop' >&2; exit 3")
     assert ran.code == 70
     assert "it ended before it answered: ImportError: no module named shop" in ran.err
+    assert ran.answer.one("record") == "it ended before it answered"
     assert left(place) == []
 
 
