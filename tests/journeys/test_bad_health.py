@@ -144,13 +144,19 @@ def test_a_pidfile_that_names_a_stranger_signals_nobody(app: App, pidfile: Path,
 
 
 def test_a_gunicorn_that_is_down_is_started(app: App, pidfile: Path) -> None:
-    """Whether it never ran, or died and left its pid; what is live already is not touched without ``--force``."""
+    """Whether it never ran, or died and left its pid; what is live already is not touched without ``--force``.
+
+    Until then `status` and `doctor` say that it is down.
+    """
     gone = subprocess.Popen(["true"])
     gone.wait()
     pidfile.write_text(str(gone.pid))
     app.deploy("v1")
     assert is_gunicorn(pidfile)
     end(int(pidfile.read_text()))
+    noted, bites = app.run("status"), app.run("doctor")
+    assert (noted.code, "web: its master is not running: `inv deploy`" in noted.out) == (0, True), noted.out
+    assert (bites.code, "web: its master is not running\n  hint: `inv deploy`" in bites.out) == (10, True), bites.out
     result = app.run("deploy")
     told(result, code=11, says=("127.0.0.1:", "web: its master is not running"), hint="`inv deploy --force`")
     assert app.run("deploy", "--force").code == 0
