@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -233,3 +235,12 @@ def test_a_deploy_that_nobody_listens_to_any_more_goes_on(app: App, as_json: boo
     assert (other.read(), process.wait(60), app.live) == ("", 0, "v1")
     other.close()
     assert {"live", "failed"} & {event["event"] for event in app.journal} == {"live"}
+
+
+def test_an_answer_that_a_full_disk_does_not_take_is_told(app: App) -> None:
+    """74, and one line; that nobody reads to the end is none of our business."""
+    app.deploy("v1")
+    for pipe, code, said in (("| true", 0, 0), (">/dev/full", 74, 1)):
+        command = f"set -o pipefail; {sys.executable} -m releases releases {pipe}"
+        ran = subprocess.run(["bash", "-c", command], cwd=app.folder, env=app.environ, capture_output=True, text=True)
+        assert (ran.returncode, len(ran.stderr.splitlines())) == (code, said), ran.stderr
