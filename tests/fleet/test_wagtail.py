@@ -15,6 +15,8 @@ from tests.lab import Lab
 
 pytestmark = pytest.mark.fleet
 
+# So many that no instant is unwatched, and so few that the host has time for a deploy.
+CLIENTS = tuple(Client(keeps=keeps, pause_s=0.04) for keeps in (False, True, False, True))
 SECRET = "not-to-be-seen-anywhere-0123456789abcdefghijklmnop"
 
 
@@ -38,7 +40,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def load(site: Site) -> Iterator[Load]:
     """Clients that ask all the time, from before the test to its end."""
     url = f"http://{site.host.address}:8000/health"  # type: ignore[union-attr]
-    found = Load(url, (Client(), Client(keeps=True), Client(), Client(keeps=True)))
+    found = Load(url, CLIENTS)
     found.start()
     yield found
     found.stop()
