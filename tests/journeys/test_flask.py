@@ -55,8 +55,9 @@ def site(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture
 def load(site: App) -> Iterator[Load]:
     """Clients that read and write all the time."""
-    clients = (Client("/health"), Client("/health", keeps=True), Client("/", "POST", b"words=hello"))
-    found = Load(site.environment["SITE"], clients)
+    asks = (("/health", "GET", None, False), ("/health", "GET", None, True), ("/", "POST", b"words=hello", False))
+    clients = (Client(path, method, body, keeps=keeps, pause_s=0.03) for path, method, body, keeps in asks)
+    found = Load(site.environment["SITE"], tuple(clients))
     found.start()
     yield found
     found.stop()

@@ -183,7 +183,7 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._ended.wait(0.003):
+        while not self._ended.wait(0.005):
             try:
                 directory = os.open(self.current, os.O_RDONLY | os.O_DIRECTORY)
                 found = {_read(directory, name) for name in ("version", "last", "prepared")}
