@@ -15,7 +15,7 @@ demo: .venv/demo
 	@.venv/bin/inv demo
 
 test: .venv/test
-	.venv/bin/pytest -n 2
+	.venv/bin/pytest -n 3
 
 check: .venv/test
 	.venv/bin/ruff check .
