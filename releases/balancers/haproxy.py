@@ -1,44 +1,27 @@
 """haproxy: over its runtime socket a server is drained, made ready, and asked how it is."""
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-
 from .. import balancing
 from ..answer import Answer
 from ..errors import Refused
-from ..plan import Judge, Step, Verdict
-from .kind import alone, apart, at, guarded, place, session, unguarded
+from ..plan import Step, Verdict
+from .kind import Told, alone, apart, guarded, place, unguarded
 
 ROLES = "it needs `stats socket {socket} level admin`, writable for the deploy account, in its configuration"
 
 
-@dataclass(frozen=True, slots=True)
-class HAProxy:
+class HAProxy(Told[balancing.HAProxy]):
     """One server of one backend of a HAProxy."""
 
-    host: str
-    server: str
-    root: PurePosixPath
-    settings: balancing.HAProxy
-
-    @property
-    def via(self) -> str:
-        """The session with its host."""
-        return session(self.settings, self.root)
+    __slots__ = ()
 
     @property
     def pool(self) -> str:
         """Who has the same backend of the same balancer."""
         return f"{self.via or self.host} {self.settings.socket} {self.settings.backend}"
 
-    @property
-    def counts(self) -> bool:
-        """It knows which servers are up."""
-        return True
-
     def check(self) -> Step:
         """Reach its socket, and list the servers of the backend."""
-        return self._step("check", "ask the balancer", apart=bool(self.settings.host))
+        return self.step("check", "ask the balancer", apart=bool(self.settings.host))
 
     def problem(self, answer: Answer) -> Refused | None:
         """It is down, refuses us, or knows neither the backend nor the server."""
@@ -72,55 +55,27 @@ class HAProxy:
         """No new connections, then wait for the end of those it has."""
         limit_s = self.settings.drain_s
         named = f"{self.settings.backend}/{self.server}"
-        out = self._step(
+        out = self.step(
             "set", f"haproxy on {place(self.settings)}: {named} gets no new work", "drain", alone, state="drain"
         )
-        wait = self._step("look", f"until it has none left, {limit_s:g} s at most", "drained", drained, limit_s)
+        wait = self.step("look", f"until it has none left, {limit_s:g} s at most", "drained", drained, limit_s)
         return guarded((out, wait), self._ready(), number, self.server)
 
     def undrain(self, number: int) -> tuple[Step, ...]:
         """Ready again, then wait until its health check says so, too."""
         limit_s = self.settings.wait_s
-        wait = self._step("look", f"until haproxy sees it up, within {limit_s:g} s", "serving", self._is_up, limit_s)
+        wait = self.step("look", f"until haproxy sees it up, within {limit_s:g} s", "serving", self._is_up, limit_s)
         return unguarded((self._ready(), wait), number, self.server)
 
     def _ready(self) -> Step:
         named = f"{self.settings.backend}/{self.server}"
-        return self._step("set", f"haproxy on {place(self.settings)}: {named} is ready", "undrain", state="ready")
+        return self.step("set", f"haproxy on {place(self.settings)}: {named} is ready", "undrain", state="ready")
 
     def _is_up(self, answer: Answer) -> Verdict:
         status = answer.one("status")
         if status.startswith("UP") or status == "no check":
             return Verdict()
         return Verdict(f"haproxy does not see {self.server} up: it says {status or 'nothing'}")
-
-    def _step(
-        self,
-        template: str,
-        says: str,
-        name: str = "",
-        judge: Judge | None = None,
-        patience_s: float = 0.0,
-        **more: object,
-    ) -> Step:
-        values = {
-            "root": at(self.settings, self.root),
-            "socket": self.settings.socket,
-            "backend": self.settings.backend,
-            "server": self.server,
-            **more,
-        }
-        return Step(
-            name or template,
-            values,
-            says,
-            template=f"balancers/haproxy/{template}",
-            judge=judge,
-            patience_s=patience_s,
-            process=self.server,
-            via=self.via,
-            lenient=name == "drained",
-        )
 
 
 def drained(answer: Answer) -> Verdict:

@@ -1,14 +1,15 @@
 """What every kind of load balancer can do for one host; a new kind is one more module and a line in `kinds`."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
+from .. import balancing
 from ..answer import Answer
 from ..balancing import Placed
 from ..errors import Refused
-from ..plan import Step, Verdict
+from ..plan import Judge, Step, Verdict
 from ..targets import named, split
 
 
@@ -49,6 +50,55 @@ class Balancer(Protocol):
     def undrain(self, number: int) -> tuple[Step, ...]:
         """Bring it back, and wait until it is served again: `plan.RETURNING`. Doing either twice changes nothing."""
         ...
+
+
+S = TypeVar("S", balancing.HAProxy, balancing.Nginx)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[S]):
+    """One server of a balancer that is told over a session: that of its own host, or that of the host of the deploy."""
+
+    host: str
+    server: str
+    root: PurePosixPath
+    settings: S
+
+    limit_s: ClassVar[float] = 60.0
+
+    @property
+    def via(self) -> str:
+        """The session with its host."""
+        return session(self.settings, self.root)
+
+    @property
+    def counts(self) -> bool:
+        """It sees which others are in rotation."""
+        return True
+
+    def step(
+        self,
+        template: str,
+        says: str,
+        name: str = "",
+        judge: Judge | None = None,
+        patience_s: float = 0.0,
+        **more: object,
+    ) -> Step:
+        """One script of its kind, about its server; `drained` may run out of patience."""
+        named = {key: value for key, value in self.settings if key not in ("kind", "host", "drain_s", "wait_s")}
+        return Step(
+            name or template,
+            {**named, "root": at(self.settings, self.root), "server": self.server, **more},
+            says,
+            template=f"balancers/{self.settings.kind}/{template}",
+            judge=judge,
+            timeout_s=self.limit_s,
+            patience_s=patience_s,
+            process=self.server,
+            via=self.via,
+            lenient=name == "drained",
+        )
 
 
 def session(settings: Placed, root: PurePosixPath) -> str:

@@ -1,44 +1,29 @@
 """nginx: the server's line in a file that it includes is marked ``down``, the whole tested, and nginx reloaded."""
 
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from typing import ClassVar
 
 from .. import balancing
 from ..answer import Answer
 from ..errors import Refused
-from ..plan import Judge, Step, Verdict
-from .kind import alone, apart, at, guarded, place, session, unguarded
-
-LIMIT_S = 120.0  # what test and reload may take
+from ..plan import Step, Verdict
+from .kind import Told, alone, apart, guarded, place, unguarded
 
 
-@dataclass(frozen=True, slots=True)
-class Nginx:
+class Nginx(Told[balancing.Nginx]):
     """One ``server`` line of an upstream of nginx."""
 
-    host: str
-    server: str
-    root: PurePosixPath
-    settings: balancing.Nginx
+    __slots__ = ()
 
-    @property
-    def via(self) -> str:
-        """The session with its host."""
-        return session(self.settings, self.root)
+    limit_s: ClassVar[float] = 120.0  # what test and reload may take
 
     @property
     def pool(self) -> str:
         """Who stands in the same file of the same host."""
         return f"{self.via or self.host} {self.settings.include}"
 
-    @property
-    def counts(self) -> bool:
-        """It sees which lines are not marked."""
-        return True
-
     def check(self) -> Step:
         """Find the line, and test the configuration as it is."""
-        return self._step("check", "look into the include of nginx, and test it", apart=bool(self.settings.host))
+        return self.step("check", "look into the include of nginx, and test it", apart=bool(self.settings.host))
 
     def problem(self, answer: Answer) -> Refused | None:
         """There is no such file or line, it may not be written, or the test fails already."""
@@ -63,8 +48,8 @@ class Nginx:
         """Mark it, reload, and wait until the workers that may still use it are gone."""
         limit_s = self.settings.drain_s
         says = f"nginx on {place(self.settings)}: {self.server} is down in {self.settings.include}, tested, reloaded"
-        out = self._step("set", says, "drain", alone, down=True)
-        wait = self._step("look", f"until the old workers are gone, {limit_s:g} s at most", "drained", drained, limit_s)
+        out = self.step("set", says, "drain", alone, down=True)
+        wait = self.step("look", f"until the old workers are gone, {limit_s:g} s at most", "drained", drained, limit_s)
         return guarded((out, wait), self._up(), number, self.server)
 
     def undrain(self, number: int) -> tuple[Step, ...]:
@@ -73,37 +58,7 @@ class Nginx:
 
     def _up(self) -> Step:
         says = f"nginx on {place(self.settings)}: {self.server} is back, tested, reloaded"
-        return self._step("set", says, "undrain", down=False)
-
-    def _step(
-        self,
-        template: str,
-        says: str,
-        name: str = "",
-        judge: Judge | None = None,
-        patience_s: float = 0.0,
-        **more: object,
-    ) -> Step:
-        values = {
-            "root": at(self.settings, self.root),
-            "include": self.settings.include,
-            "server": self.server,
-            "test": self.settings.test,
-            "reload": self.settings.reload,
-            **more,
-        }
-        return Step(
-            name or template,
-            values,
-            says,
-            template=f"balancers/nginx/{template}",
-            judge=judge,
-            timeout_s=LIMIT_S,
-            patience_s=patience_s,
-            process=self.server,
-            via=self.via,
-            lenient=name == "drained",
-        )
+        return self.step("set", says, "undrain", down=False)
 
 
 def drained(answer: Answer) -> Verdict:
