@@ -191,7 +191,8 @@ def test_a_client_killed_at_a_barrier_leaves_all_on_the_old_release(fleet: Fleet
     until(lambda: fleet.each == ["v1"] * 3, what="the old release")
     (fleet.folder / "go").touch()  # for what it had started on the controller
     process.communicate()  # type: ignore[attr-defined]
-    assert fleet.run("deploy").code == 0
+    result = fleet.run("deploy")
+    assert result.code == 0, result.err
     assert fleet.each == ["v2"] * 3
 
 
