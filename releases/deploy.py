@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from . import steps
+from . import proofs, steps
 from .canary import check_none_waits, held
 from .config import Config
 from .draining import balanced
@@ -164,7 +164,7 @@ def expanding(host: Surveyed, switch: Switch, *, leads: bool) -> tuple[Step, ...
     if not settings or not leads:
         return ()
     initial = switch.previous is None and not host.facts.history.proven
-    probe = () if switch.previous is None else steps.probe(host.config, host.kinds, switch)
+    probe = () if switch.previous is None else proofs.probe(host.config, host.kinds, switch)
     return (*migrations.steps(settings, switch, initial=initial), *probe)
 
 
@@ -202,7 +202,7 @@ def proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
     assert live is not None
     plan = {}
     for host in hosts:
-        looks = (steps.prove, steps.settled)
+        looks = (proofs.prove, proofs.settled)
         each = (look(host.config, live, host.kinds, None, wait_s=10) for look in looks)
         plan[host.name] = tuple(replace(step, phase=Phase.REHEARSE) for step in each)
     return Plan("already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",))

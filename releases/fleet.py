@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from fabric import Connection
@@ -16,6 +15,7 @@ from fabric import Connection
 from . import steps
 from .answer import Answer
 from .balancers.hosts import balancers, homeless
+from .cache import remember, remembered
 from .config import Target
 from .connection import connect
 from .errors import LockHeld, OutcomeUnknown, Refused, ReleaseError, Unreachable
@@ -154,11 +154,8 @@ class Fleet:
             return dict(zip(names, pool.map(guarded, names), strict=True))
 
     def manifest(self, host: Surveyed, release: Release) -> Manifest | None:
-        """The manifest of a complete release: from our cache, else from the host; None when it cannot be read."""
-        cached = _cache() / f"{release.name}.gz"
-        try:
-            packed = cached.read_bytes()
-        except OSError:
+        """The manifest of a complete release: as we remember it, else from the host; None when it cannot be read."""
+        if (packed := remembered(release)) is None:
             step = Step("manifest", {"root": host.config.root, "release": release}, "")
             packed = base64.b64decode(self.run(host.name, step).one("manifest"))
             remember(release, packed)
@@ -240,24 +237,6 @@ class Fleet:
             if isinstance(result, ReleaseError):
                 raise result
         return {name: result for name, result in results.items() if not isinstance(result, ReleaseError)}
-
-
-def remember(release: Release, packed: bytes) -> None:
-    """Keep a manifest for the next deploy; what cannot be kept is asked for again."""
-    try:
-        _cache().mkdir(parents=True, exist_ok=True)
-        fresh = _cache() / f".{release.name}.{os.getpid()}"
-        fresh.write_bytes(packed)
-        fresh.replace(_cache() / f"{release.name}.gz")
-        for old in sorted(_cache().glob("*.gz"), key=lambda path: path.stat().st_mtime)[:-200]:
-            old.unlink(missing_ok=True)
-    except OSError:
-        return
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "switchover" / "manifests"
 
 
 def _now() -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from . import steps
+from . import proofs, steps
 from .canary import Canary, waiting
 from .draining import balanced
 from .errors import Refused
@@ -93,7 +93,7 @@ def _check_goes_back(host: Surveyed, release: Release) -> None:
 
 
 def _proof(host: Surveyed, release: Release) -> tuple[Step, ...]:
-    looks = (look(host.config, release, host.kinds, None, wait_s=10) for look in (steps.prove, steps.settled))
+    looks = (look(host.config, release, host.kinds, None, wait_s=10) for look in (proofs.prove, proofs.settled))
     return tuple(replace(step, phase=Phase.REHEARSE) for step in looks)
 
 

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 from .answer import Answer
 from .build import Build
+from .cache import remember
 from .deploy import Shipment
-from .fleet import Fleet, remember
+from .fleet import Fleet
 from .layout import Release
 from .machines import compiled
 from .manifest import Difference, Manifest, difference

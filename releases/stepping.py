@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from . import steps
+from . import proofs, steps
 from .answer import Answer
 from .arming import armed, guarded
 from .errors import ReleaseError, StepFailed
@@ -60,7 +60,7 @@ class Stepper:
     def watch(self, name: str, end: float) -> None:
         """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
         first = self.answers.get((name, "settled"), Answer())
-        looks = [steps.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
+        looks = [proofs.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
         while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
             for step in looks:
                 self._judged(name, step)

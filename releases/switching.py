@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from . import steps
+from . import proofs, steps
 from .history import line, prefix
 from .layout import Release
 from .plan import Batch, Phase, Step
@@ -116,8 +116,8 @@ def switch_over(host: Surveyed, switch: Switch) -> tuple[Step, ...]:
         steps.publish(layout, switch.release, switch.previous),
         *(step for kind in host.kinds for step in kind.after(switch, host.facts)),
         *_hook("after_switch", hooks.after_switch, switch, hooks.timeout_s),
-        steps.prove(config, switch.release, host.kinds, switch, wait_s=prove_s),
-        steps.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),
+        proofs.prove(config, switch.release, host.kinds, switch, wait_s=prove_s),
+        proofs.settled(config, switch.release, host.kinds, switch, wait_s=wait_s),
         steps.confirm(layout, switch.number),
         *(step for kind in host.kinds for step in kind.finish(switch)),
         steps.finish(layout, switch.number),

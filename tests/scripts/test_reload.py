@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from releases import steps
+from releases import proofs, steps
 from releases.facts import Facts
 from releases.plan import Step
 from releases.processes.gunicorn import Gunicorn
@@ -135,7 +135,7 @@ class Server:
     @property
     def facts(self) -> Facts:
         """The same, read."""
-        return Facts.of("web1", self.survey().answer, now=steps.EPOCH)
+        return Facts.of("web1", self.survey().answer, now=proofs.EPOCH)
 
     @property
     def settings(self):  # type: ignore[no-untyped-def]
@@ -378,5 +378,5 @@ def test_a_unit_that_may_not_be_restarted_is_told(account: Here) -> None:
         ran = here.run(steps.survey(settings, kinds(settings)))
         assert ran.answer.all("web.forbidden") == ((str(here.base / "bin" / "systemctl"),) if code else ())
     before = asked.read_text()
-    here.run(steps.prove(settings, A, kinds(settings), None, wait_s=1))
+    here.run(proofs.prove(settings, A, kinds(settings), None, wait_s=1))
     assert asked.read_text() == before
