@@ -1,12 +1,10 @@
 """How names, paths, commands and URLs of deploy.toml may be spelled; what passes here is safe to hand on."""
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -19,10 +17,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from .wellformed import SOCKET_PATH_BYTES, is_address, is_clean, is_listen, is_shareable, is_url
 from .wording import shown
 
 SYSTEM = frozenset({"etc", "usr", "bin", "boot", "dev", "proc", "sys"})
-SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its final NUL
 DAY_S = 86_400
 
 PRINTED = r"[^\x00-\x1f\x7f-\x9f]"
@@ -82,57 +80,6 @@ class Planned:
         return core_schema.no_info_before_validator_function(self.check, handler(source))
 
 
-def is_clean(path: str) -> bool:
-    """Whether *path* says where it leads: no empty, ``.`` or ``..`` part and no slash at the end."""
-    return not {"", ".", ".."}.intersection(path.removeprefix("/").split("/"))
-
-
-def is_shareable(path: str) -> bool:
-    """Whether *path* is clean and leaves alone what every release has of its own."""
-    return is_clean(path) and path.split("/")[0] not in {"RELEASE", ".release"}
-
-
-def is_port(text: str) -> bool:
-    """Whether *text* is a TCP port in decimal digits."""
-    return bool(re.fullmatch(r"[1-9][0-9]{0,4}", text)) and int(text) < 65_536
-
-
-def is_ipv6(text: str) -> bool:
-    """Whether *text* is an IPv6 address without brackets and zone."""
-    try:
-        return "%" not in text and bool(ipaddress.IPv6Address(text))
-    except ValueError:
-        return False
-
-
-def is_ipv4(text: str) -> bool:
-    """Whether *text* is a dotted IPv4 address."""
-    try:
-        return bool(ipaddress.IPv4Address(text))
-    except ValueError:
-        return False
-
-
-def is_listen(text: str) -> bool:
-    """Whether systemd takes *text* as a socket: an IP address with a port, or a path that fits."""
-    if text.startswith("/"):
-        return is_clean(text) and len(text) <= SOCKET_PATH_BYTES
-    address, _, port = text.rpartition(":")
-    bracketed = address.startswith("[") and is_ipv6(address[1:-1])
-    return is_port(port) and (bracketed or is_ipv4(address))
-
-
-def is_url(text: str) -> bool:
-    """Whether *text* is a path, or a URL whose host and port can exist."""
-    if text.startswith("/"):
-        return True
-    try:
-        parts = urlsplit(text)
-        return parts.port != 0 and ("[" not in parts.netloc or is_ipv6(parts.hostname or ""))
-    except ValueError:
-        return False
-
-
 def rooted(value: Any) -> PurePosixPath:
     """Read the root of an app, or raise what was expected."""
     text = str(value) if isinstance(value, str | PurePosixPath) else ""
@@ -146,14 +93,6 @@ def rooted(value: Any) -> PurePosixPath:
 def rooted_or_none(value: Any) -> PurePosixPath | None:
     """Read a root, or none."""
     return None if value is None else rooted(value)
-
-
-def is_address(text: str) -> bool:
-    """Whether *text* is ``[user@]host[:port]``."""
-    host = text.rpartition("@")[2]
-    ipv6 = re.fullmatch(r"\[(.+)\](?::([0-9]+))?", host)
-    port = ipv6[2] if ipv6 else host.partition(":")[2] or None
-    return (not ipv6 or is_ipv6(ipv6[1])) and (port is None or is_port(port))
 
 
 def amount(least: int) -> BeforeValidator:

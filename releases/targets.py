@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from .errors import UsageError
 from .settings import Config
-from .spelling import is_ipv6, is_port
+from .wellformed import is_ipv6, is_port
 
 ADDRESS = re.compile(
     r"(?:(?P<user>[A-Za-z_][A-Za-z0-9._-]{0,31})@)?"
