@@ -16,7 +16,7 @@ from tests.lab import Lab
 pytestmark = pytest.mark.fleet
 
 # So many that no instant is unwatched, and so few that the host has time for a deploy.
-CLIENTS = tuple(Client(keeps=keeps, pause_s=0.04) for keeps in (False, True, False, True))
+CLIENTS = tuple(Client(keeps=keeps, pause_s=0.1) for keeps in (False, True, False, True))
 SECRET = "not-to-be-seen-anywhere-0123456789abcdefghijklmnop"
 
 
