@@ -235,8 +235,11 @@ def free_port() -> int:
 class Line:
     """A TCP proxy on a free port of 127.0.0.1 in front of *target*, also a port there.
 
-    `delay_s` is added on each way, so a round trip takes two of it more; it may be changed at any time.
+    `delay_s` is added on each way, so a round trip takes two of it more; it may be changed at any time. `ahead`
+    pieces are on their way at most.
     """
+
+    ahead = 64
 
     def __init__(self, target: int, *, delay_s: float = 0.0, user: str = "", on_start: Any = lambda port: None) -> None:
         self.target, self.delay_s, self.user = target, delay_s, user or getpass.getuser()
@@ -303,7 +306,7 @@ class Line:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on in one direction what arrives, and the end of the stream, each `delay_s` later."""
-        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(self.ahead)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._deliver(queue, writer))
             data = b"-"

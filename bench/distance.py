@@ -1,0 +1,18 @@
+"""A host that is far away: a line that delays both ways, and limits nothing else."""
+
+import asyncio
+
+from tests.sshd import Line, Sshd
+
+
+class Distance(Line):
+    """A `Line` whose connections take a round trip to be made, too, as those of TCP do."""
+
+    ahead = 1 << 12
+
+    def __init__(self, sshd: Sshd, round_trip_s: float) -> None:
+        super().__init__(sshd.port, user=sshd.user, delay_s=round_trip_s / 2, on_start=sshd._trust)
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2 * self.delay_s)
+        await super()._accepted(reader, writer)
