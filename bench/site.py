@@ -4,12 +4,12 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WORDS = "the quick brown release went over one line and nobody who asked for a page was refused while it did".split()
+WORDS = ("release", "current", "shared", "publish", "prove", "the", "of", "and", "<p>", "</p>", "class=", "href=")
 
 
 @dataclass
 class Site:
-    """*files* text-like files of *size_bytes* each in *folder*, one hundred in a directory; the same ones every time."""
+    """*files* files of *size_bytes* each in *folder*, one hundred in a directory; the same ones every time."""
 
     folder: Path
     files: int = 2_000

@@ -14,7 +14,7 @@ from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
 from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan
-from .stepping import Send, Stepper
+from .stepping import Send, Stepper, together
 
 
 def _set() -> threading.Event:
@@ -181,12 +181,13 @@ class Carriage:
             done.set()
 
     def _on_one(self, name: str, phase: Phase) -> None:
-        for step in self.plan.steps[name]:
-            if step.phase is phase and step.name not in self.stepper.skips.get(name, ()):
+        for todo in together(tuple(step for step in self.plan.steps[name] if step.phase is phase)):
+            left = tuple(step for step in todo if step.name not in self.stepper.skips.get(name, ()))
+            if left:
                 self.going.wait()
                 if self.stopping.is_set():
-                    raise Interrupted(f"{name}: interrupted before {step.label}")
-                self.stepper.carry(name, step)
+                    raise Interrupted(f"{name}: interrupted before {left[0].label}")
+                self.stepper.carry_all(name, left)
 
     def _locally(self, hook: str) -> bool:
         return all(self._ran_here(f"local {hook}", command) for command in self.plan.local.get(hook, ()))

@@ -152,7 +152,7 @@ def _staging(host: Surveyed, shipment: Shipment, switch: Switch) -> tuple[Step, 
     return (
         steps.stage(layout, release, host.facts.newest if host.name in shipment.bases else None),
         steps.send(layout, release, says, timeout_s=6 * 3600),
-        steps.check(layout, release, shipment.manifest.digest, copies=touched(config)),
+        steps.check(layout, release, shipment.manifest.digest, copies=touched(config), linked=bool(needed.same)),
         *linked,
         *prepared,
         steps.seal(layout, release, again=bool(prepare.commands)),

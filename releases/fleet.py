@@ -17,7 +17,7 @@ from .answer import Answer
 from .balancers.hosts import balancers, homeless
 from .cache import remember, remembered
 from .config import Target
-from .connection import connect
+from .dialing import AT_ONCE, Dialing
 from .errors import LockHeld, OutcomeUnknown, Refused, ReleaseError, Unreachable
 from .facts import Facts
 from .history import prefix
@@ -34,18 +34,19 @@ from .switching import Author
 from .together import check_apart, twice
 from .units import Account, digests
 
-AT_ONCE = 32
 T = TypeVar("T")
 
 
 class Fleet:
     """Sessions with *targets*; a context manager that closes them all, which frees their locks."""
 
-    def __init__(self, targets: tuple[Target, ...], report: Report, author: Author) -> None:
+    def __init__(
+        self, targets: tuple[Target, ...], report: Report, author: Author, dialing: Dialing | None = None
+    ) -> None:
         self.targets = {target.name: target for target in targets}
         self.places = self.targets  # with the hosts of balancers, where a command tells those
         self._turns: dict[str, threading.Lock] = {}
-        self.report, self.author = report, author
+        self.report, self.author, self.dialing = report, author, dialing or Dialing()
         self.mark = os.urandom(8).hex()  # tells our own locks from those of others
         self.sessions: dict[str, Session] = {}
         self.hosts: tuple[Surveyed, ...] = ()
@@ -58,6 +59,7 @@ class Fleet:
 
     def close(self) -> None:
         """End every session."""
+        self.dialing.close()
         sessions, self.sessions = self.sessions, {}
         self._at_once(sessions, lambda name: sessions[name].close())
 
@@ -71,9 +73,8 @@ class Fleet:
         self.places = {**self.targets, **(balancers(self.targets) if balanced else {})}
         connections: dict[str, Connection] = {}
         try:
-            self._at_once(self.places, lambda name: connections.update({name: connect(self.places[name])}))
-            for name in sorted(connections):
-                self._lock(name, connections[name], locked=locked, wait_s=wait_s)
+            self._at_once(self.places, lambda name: connections.update({name: self.dialing.take(self.places[name])}))
+            self._lock_all(connections, locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
             check_apart(found)
             for host in found if locked else ():
@@ -107,7 +108,9 @@ class Fleet:
             broken.close()
         while True:
             try:
-                self._lock(name, connect(self.places[name]), locked=True, wait_s=max(0.0, end - time.monotonic()))
+                self._lock(
+                    name, self.dialing.open(self.places[name]), locked=True, wait_s=max(0.0, end - time.monotonic())
+                )
                 return
             except (Unreachable, OutcomeUnknown):
                 if time.monotonic() + pause > end:
@@ -123,12 +126,23 @@ class Fleet:
         """
         if step.via == HERE:
             return self._run_here(name, step)
-        event = {"event": "step", "deploy": number, "step": step.label} if number else None
-        where = step.via or name
+        where, script = step.via or name, _script(step, number)
         if not (session := self.sessions.get(where)):
             raise Unreachable(f"{where}: there is no session any more for {step.label}")
         with self._turns.setdefault(where, threading.Lock()):
-            return session.run(step.label, render(step, event=event), timeout_s=step.timeout_s, out=out)
+            return session.run(step.label, script, timeout_s=step.timeout_s, out=out, finds=step.finds)
+
+    def ahead(self, name: str, numbered: Iterable[tuple[Step, int]]) -> None:
+        """Send steps of one host, each with the number that `run` will be given, which then are one round trip."""
+        scripts = [(_script(step, number), step.timeout_s) for step, number in numbered]
+        if session := self.sessions.get(name):
+            with self._turns.setdefault(name, threading.Lock()):
+                session.ahead(scripts)
+
+    def expect(self, name: str) -> None:
+        """Let one host be ready for a stream."""
+        if session := self.sessions.get(name):
+            session.expect()
 
     def _run_here(self, name: str, step: Step) -> Answer:
         """Run a step of the controller's own."""
@@ -165,13 +179,44 @@ class Fleet:
             return None
         return manifest if manifest.digest.startswith(release.short_digest) else None
 
+    def _lock_all(self, connections: Mapping[str, Connection], *, locked: bool, wait_s: float) -> None:
+        """All at once; where one is taken, those behind it are let go and taken in order, so that of many who try one
+        goes on.
+        """
+        names = sorted(connections)
+        if len(names) > 1:
+            tried = self.each(names, lambda name: self._lock(name, connections[name], locked=locked, wait_s=0.0))
+            if not (taken := [name for name in names if isinstance(tried[name], ReleaseError)]):
+                return
+            if not all(isinstance(tried[name], LockHeld) for name in taken):
+                raise next(
+                    e for name in taken if isinstance(e := tried[name], ReleaseError) and not isinstance(e, LockHeld)
+                )
+            names = names[names.index(taken[0]) :]
+            self.each(names, self._let_go)
+        for name in names:
+            self._lock(name, connections[name], locked=locked, wait_s=wait_s)
+
+    def _let_go(self, name: str) -> None:
+        """End the session, and keep the connection."""
+        if session := self.sessions.pop(name, None):
+            session.end()
+
     def _lock(self, name: str, connection: Connection, *, locked: bool, wait_s: float) -> None:
         layout, end, told = Layout(self.places[name].config.root), time.monotonic() + wait_s, ""
         lock = str(layout.private / "lock") if locked else ""
+        settle = steps.settle(layout, prefix(self._holder(name)))
+        asked = [settle] if locked else []
+        if len(self.places) == 1 and name in self.targets:  # else its answer may be old when it is read
+            asked.append(self._surveying(name))
         while True:
             try:
                 self.sessions[name] = Session(
-                    connection, name, lock=lock, hear=lambda line: self.report.say(line, name)
+                    connection,
+                    name,
+                    lock=lock,
+                    hear=lambda line: self.report.say(line, name),
+                    first=[(_script(step, 0), step.timeout_s) for step in asked],
                 )
                 break
             except Refused as error:
@@ -186,16 +231,22 @@ class Fleet:
                     self.report.say(f"waiting: locked by {busy.holder}", name)
                     told = busy.holder
         if locked:
-            holder = {
-                "who": self.author.who,
-                "place": self.author.place,
-                "since": _now(),
-                "mark": f"{self.mark} {name}",
-            }
-            holder |= {"ci": self.author.ci} if self.author.ci else {}
-            answer = self.run(name, steps.settle(layout, prefix(holder)))
-            for line in answer.all("reverted"):
+            for line in self.run(name, settle).all("reverted"):
                 self._tell_settled(name, *line.split()[:2])
+
+    def _holder(self, name: str) -> Mapping[str, str]:
+        """What others read who find our lock."""
+        found = {
+            "who": self.author.who,
+            "place": self.author.place,
+            "since": _now(),
+            "mark": f"{self.mark} {name}",
+        }
+        return found | ({"ci": self.author.ci} if self.author.ci else {})
+
+    def _surveying(self, name: str) -> Step:
+        config = self.targets[name].config
+        return steps.survey(config, kinds(config))
 
     def _tell_settled(self, name: str, arm: str, code: str) -> None:
         if name in self.targets:
@@ -226,7 +277,7 @@ class Fleet:
     def survey(self, name: str) -> Surveyed:
         """Ask one host, over its open session, for all that `Facts` knows."""
         target = self.targets[name]
-        answer = self.run(name, steps.survey(target.config, kinds(target.config)))
+        answer = self.run(name, self._surveying(name))
         found = kinds(target.config, digests(target.config, Account.of(answer)))
         facts = Facts.of(name, answer, now=datetime.now(UTC))
         return Surveyed(name, target.address, target.config, found, facts, group=target.group)
@@ -237,6 +288,11 @@ class Fleet:
             if isinstance(result, ReleaseError):
                 raise result
         return {name: result for name, result in results.items() if not isinstance(result, ReleaseError)}
+
+
+def _script(step: Step, number: int) -> str:
+    """Its script; with *number* it journals its beginning and end."""
+    return render(step, event={"event": "step", "deploy": number, "step": step.label} if number else None)
 
 
 def _now() -> str:

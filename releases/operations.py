@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from invoke.exceptions import Exit
 
@@ -14,53 +13,37 @@ from . import deploy, joining, prune, rollback
 from . import promote as deciding
 from .build import build
 from .carry import Carriage
-from .config import Target, tables
+from .config import Target
 from .copying import Copying
 from .deploy import Shipment
 from .errors import Refused, UsageError
 from .fleet import Fleet
-from .hostlist import LIMIT_S
 from .layout import Release
-from .local import printed
 from .outcome import Outcome
 from .plan import Plan
 from .processes.kinds import kinds
 from .report import Report
+from .selection import Selection
 from .shipping import Shipping
 from .strategies import check_fits
 from .surveyed import Surveyed
 from .switching import Author
-from .targets import chosen, left_out
 
 
 class Operations:
     """The hosts of one command, and what can be done to them; a context manager that frees every lock."""
 
-    def __init__(
-        self,
-        project: Path,
-        targets: tuple[Target, ...],
-        report: Report,
-        *,
-        wait_s: float = 0.0,
-        without: tuple[str, ...] = (),
-    ) -> None:
-        self.project, self.targets, self.report, self.wait_s = project, targets, report, wait_s
-        self.fleet = Fleet(targets, report, replace(author(os.environ), without=without))
-        self.everybody = (*self.fleet.targets, *without)
+    def __init__(self, selection: Selection, report: Report, *, wait_s: float = 0.0) -> None:
+        self.project, self.targets, self.report, self.wait_s = selection.project, selection.targets, report, wait_s
+        us = replace(author(os.environ), without=selection.without)
+        self.fleet = Fleet(selection.targets, report, us, selection.dialing)
+        self.everybody = (*self.fleet.targets, *selection.without)
         self.shipping: Shipping | Copying | None = None
 
     @classmethod
-    def load(cls, project: Path, *, host: str, as_json: bool, wait: str, without: str) -> "Operations":
-        """Read deploy.toml in *project*; *wait* is like ``10m``, *without* names hosts to leave out."""
-        file = project / "deploy.toml"
-
-        def ask(place: str, command: str) -> str:
-            return printed(command, what=place, here=project, limit_s=LIMIT_S)
-
-        groups = tables(file, host=host, ask=ask)
-        targets, gone = chosen(groups, host, without), left_out(groups, host, without)
-        return cls(project, targets, Report(as_json=as_json), wait_s=seconds(wait), without=gone)
+    def load(cls, selection: Selection, *, as_json: bool, wait: str) -> "Operations":
+        """What can be done to the hosts of *selection*; *wait* is like ``10m``."""
+        return cls(selection, Report(as_json=as_json), wait_s=seconds(wait))
 
     def __enter__(self) -> "Operations":
         return self

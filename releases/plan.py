@@ -38,7 +38,8 @@ class Verdict:
     """What an answer shows: *why* is empty when all is as it must be; *final*: asking again cannot change it.
 
     *note* is said to people; the steps named in *skips* have nothing left to do; *about* is the process it blames.
-    *quotes*: somebody's program is quoted in *why*, which therefore is told, but not journaled.
+    *quotes*: somebody's program is quoted in *why*, which therefore is told, but not journaled. The steps named in
+    *again* are carried once more before it counts.
     """
 
     why: str = ""
@@ -47,6 +48,7 @@ class Verdict:
     skips: frozenset[str] = frozenset()
     about: str = ""
     quotes: bool = False
+    again: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return not self.why
@@ -64,7 +66,8 @@ class Step:
     answer, and the step, which may take *timeout_s*, is asked again until it is content or *patience_s* is over.
     *streams*: the payload of the release is sent while it runs. *words*: what is run when the judge is not content,
     to hear the last words of the process that it blames. *via*: whose session carries it, if not that of the host: a
-    balancer's, or `HERE`. *lenient*: when its patience is over, that is said, and the plan goes on.
+    balancer's, or `HERE`. *lenient*: when its patience is over, that is said, and the plan goes on. *finds*: the exit
+    code that is an answer, too; what was sent ahead behind the step does not run then.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Step:
     words: "tuple[Step, ...]" = ()
     via: str = ""
     lenient: bool = False
+    finds: int = 0
 
     @property
     def label(self) -> str:

@@ -27,20 +27,26 @@ def prove(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Swi
 
 def settled(config: Config, release: Release, kinds: tuple[Kind, ...], switch: Switch | None, *, wait_s: float) -> Step:
     """The same once more, after ``settle_s``, with the same processes."""
-    pause = config.strategy.settle_s
+    pause = _pause(config, kinds)
     judge = partial(_still_proven, config, release, kinds)
-    says = f"{'the same processes still do' if kinds else 'it still does'} after {pause:g} s"
+    says = "the same processes still do" if kinds else "it still does"
     values = _asked(config, kinds, switch, pause)
     return Step(
         "settled",
         values,
-        says,
+        f"{says} after {pause:g} s" if pause else says,
         template="prove",
         judge=judge,
         timeout_s=ASKING_S + pause + 2 * _asking_s(config, kinds),
         patience_s=wait_s,
         words=_words(kinds, switch),
     )
+
+
+def _pause(config: Config, kinds: tuple[Kind, ...]) -> float:
+    """By default nothing is waited for where nothing runs that could die meanwhile, and nothing can be asked."""
+    given = "settle_s" in config.strategy.model_fields_set
+    return config.strategy.settle_s if given or kinds or config.health else 0.0
 
 
 def _words(kinds: tuple[Kind, ...], switch: Switch | None) -> tuple[Step, ...]:

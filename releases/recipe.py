@@ -62,9 +62,12 @@ def task(*args: Any, **options: Any) -> Any:
 @contextmanager
 def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = "") -> "Iterator[Operations]":
     """The hosts that *host* names in ./deploy.toml, with everything that can be done to them; closed at the end."""
-    from .operations import Operations
+    from .selection import select
 
-    with Operations.load(Path.cwd(), host=host, as_json=json, wait=wait, without=without) as operations:
+    selection = select(Path.cwd(), host=host, without=without)
+    from .operations import Operations  # while the hosts are called: this takes as long
+
+    with Operations.load(selection, as_json=json, wait=wait) as operations:
         try:
             yield operations
         except Exit as ended:

@@ -6,17 +6,19 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import paramiko
 from fabric import Connection
 
 from .answer import Answer
+from .channels import Spare, execute
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
 from .scripts import quoted, source
-from .streams import KEPT, Hear, Heard, Stream, Tail, feed, text_of
+from .streams import KEPT, NOT_BEGUN, Hear, Heard, Stream, Tail, feed, text_of
 from .targets import by_hand
 
 BEAT_S = 20
@@ -24,6 +26,7 @@ SILENCE_S = 60  # the host gives the session up after this long without a beat
 PULSE_S = 5  # sshd itself is asked for a sign of life so often,
 SILENT_S = 20  # and the line given up after this long without any
 OPEN_S = 30
+SEPARATOR = b"\x1e"  # between the steps of one line
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a step is one
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
@@ -31,15 +34,26 @@ ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end c
 # That line is a comment to any other shell that a profile may have put in the place of the one that was asked.
 BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
 
+Script = tuple[str, float]  # rendered, and its limit in seconds
+
 
 class Session:
     """A remote ``/bin/sh`` that holds the lock and runs one step after another; it ends with the connection.
 
-    *lock* is the path of the lock, or empty for a session that only reads. Raises `LockHeld`, `Refused` when the
-    host cannot carry a session (no flock, no root), `Unreachable` when the line drops before it began.
+    *lock* is the path of the lock, or empty for a session that only reads; *first* is sent ahead with its program.
+    Raises `LockHeld`, `Refused` when the host cannot carry a session (no flock, no root), `Unreachable` when the line
+    drops before it began.
     """
 
-    def __init__(self, connection: Connection, host: str, *, lock: str = "", hear: Hear = print) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        host: str,
+        *,
+        lock: str = "",
+        hear: Hear = print,
+        first: Sequence[Script] = (),
+    ) -> None:
         self.host, self.hear, self.connection = host, hear, connection
         self.word = os.urandom(12).hex().encode()
         self._out, self._err = bytearray(), bytearray()
@@ -47,33 +61,78 @@ class Session:
         self._silent, self._alive = "", time.monotonic()
         self._sending = threading.Lock()
         self._closed = threading.Event()
+        self._ahead = deque[bytes]()
+        self._spare: Spare | None = None
         self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
-        self._send(b"%s\n" % _line(program))
+        chained = self._chained(first)
+        self._send(b"%s\n" % _line(program) + chained)
         self._ready(lock)
+        self._ahead.extend(map(_request, first) if chained else ())
         for keep in (self._beat, self._pulse):
             threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
 
-    def run(self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None) -> Answer:
+    def ahead(self, scripts: Sequence[Script]) -> None:
+        """Send *scripts* that `run` will be asked for in this order: they take one round trip together.
+
+        Behind one that fails, or that finds something, the host begins none. What is not asked for is done, too.
+        """
+        if line := self._chained(scripts):
+            self._forget()
+            self._send(line)
+            self._ahead.extend(map(_request, scripts))
+
+    def run(
+        self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None, finds: int = 0
+    ) -> Answer:
         """Run one rendered script and return what it answered; its stderr is heard as it arrives. One round trip.
 
-        With *out* each line of its stdout is handed there as it arrives instead, and nothing of it is kept.
+        With *out* each line of its stdout is handed there as it arrives instead, and nothing of it is kept. With the
+        exit code *finds* it has answered, too.
 
         Raises `StepFailed` with the exit code and the last 20 lines of stderr; `OutcomeUnknown` when the line drops
         first: the host may have done it.
         """
         self._step = name
-        line = b"%d %s" % (max(1, round(timeout_s)), _line(script))
+        line = _request((script, timeout_s))
         if len(line) >= ARGUMENT:
             why = f"its script has {len(line)} bytes, and a host takes {ARGUMENT - 1} at most"
             raise StepFailed(self.host, name, 7, [why], hint="put long commands into a script that is shipped")
-        self._send(b"%s\n" % line)
-        said, err, code = self._end(timeout_s + SILENCE_S, out)
+        said, err, code = self._answered(line, timeout_s + SILENCE_S, out)
+        if code and code == finds:
+            code = 0
         if code == 124:
             err += f"\nno end within {timeout_s:g} s".encode()
         if code:
             raise self._failed(name, code, text_of(err).splitlines(), own=Answer.parse(text_of(said)).one("record"))
         return Answer.parse(text_of(said))
+
+    def _answered(self, line: bytes, timeout_s: float, out: Hear | None) -> tuple[bytearray, bytearray, int]:
+        """What was answered to what was sent ahead, or is sent now."""
+        if self._ahead and self._ahead[0] == line:
+            ended = self._end(timeout_s, out)
+            self._ahead.popleft()
+            if ended[2] != NOT_BEGUN:
+                return ended
+        self._forget()
+        self._send(b"%s\n" % line)
+        return self._end(timeout_s, out)
+
+    def _forget(self) -> None:
+        """Wait for what was sent ahead and is not asked for any more."""
+        while self._ahead:
+            self._end(float(self._ahead[0].partition(b" ")[0]) + SILENCE_S, None)
+            self._ahead.popleft()
+
+    @staticmethod
+    def _chained(scripts: Sequence[Script]) -> bytes:
+        """One line for all of them; none when a host would not take it."""
+        line = SEPARATOR.join(map(_request, scripts))
+        return b"%s\n" % line if line and len(line) < ARGUMENT else b""
+
+    def expect(self) -> None:
+        """Have a channel opened beside what runs, for the next `send`."""
+        self._spare = self._spare or Spare(self.connection)
 
     def send(
         self, name: str, command: str, directory: str, write: Callable[["Stream"], None], *, timeout_s: float = 600.0
@@ -83,7 +142,8 @@ class Session:
         Raises as `run` does, and `Unreachable` when the host gives no channel. Nothing is held in memory.
         """
         self._step, limit = name, max(1, round(timeout_s))
-        channel = self._exec(directory, limit_s=limit + SILENCE_S)
+        spare, self._spare = self._spare, None
+        channel = self._exec(directory, limit_s=limit + SILENCE_S, spare=spare)
         said = Tail(channel)
         stream = Stream(channel, self._unknown, self._lives)
         try:
@@ -148,7 +208,12 @@ class Session:
         return self._closed.is_set()
 
     def close(self) -> None:
-        """End the session; the lock is free when this returns, unless the line is gone."""
+        """End the session and its connection; the lock is free when this returns, unless the line is gone."""
+        self.end()
+        self.connection.close()
+
+    def end(self) -> None:
+        """End the session alone."""
         if not self._closed.is_set():
             self._closed.set()
             try:
@@ -159,15 +224,15 @@ class Session:
                 pass
         with suppress(paramiko.SSHException, EOFError, OSError):  # of a line that has just dropped
             self._channel.close()
-        self.connection.close()
 
-    def _exec(self, *words: str, limit_s: float | None = None) -> paramiko.Channel:
+    def _exec(self, *words: str, limit_s: float | None = None, spare: Spare | None = None) -> paramiko.Channel:
         """A channel whose far end waits for the line with its program; with *limit_s* both its streams are one."""
         try:
-            channel: paramiko.Channel = self.connection.transport.open_session(timeout=OPEN_S)
+            transport: paramiko.Transport = self.connection.transport
+            channel = spare.opened() if spare else transport.open_session(timeout=OPEN_S)
             channel.set_combine_stderr(limit_s is not None)
             channel.settimeout(limit_s)
-            channel.exec_command(" ".join((BOOT, *(f"'{word}'" for word in words))))
+            execute(channel, " ".join((BOOT, *(f"'{word}'" for word in words))))
         except (paramiko.SSHException, EOFError, OSError) as error:
             if not isinstance(error, paramiko.ChannelException):  # which sshd gives, and goes on
                 self._closed.set()
@@ -305,5 +370,12 @@ def _space(said: str) -> str:
 
 
 def _line(script: str) -> bytes:
-    """A script as one line that ``printf %b`` undoes."""
-    return script.replace("\\", "\\\\").replace("\n", "\\n").encode("utf-8", "surrogateescape")
+    """A script as one line that ``printf %b`` undoes, and without our `SEPARATOR`."""
+    line = script.replace("\\", "\\\\").replace("\n", "\\n").replace(SEPARATOR.decode(), "\\0036")
+    return line.encode("utf-8", "surrogateescape")
+
+
+def _request(script: Script) -> bytes:
+    """A script and its limit, as the host reads them."""
+    text, timeout_s = script
+    return b"%d %s" % (max(1, round(timeout_s)), _line(text))

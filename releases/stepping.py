@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,29 @@ from .rotation import Rotation
 
 AGAIN_S = 0.2
 UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
+# What takes no time and needs no decision of ours in between: the host does as many as come together.
+SWIFT = frozenset({"begin", "stage", "check", "link", "seal", "verify", "arm", "publish", "prove", "settled", "end"})
 Send = Callable[[str, Step, Answer], None]
+
+
+def together(todo: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    """Cut the steps of a phase where we have to hear what one answered before the next may be sent."""
+    group: tuple[Step, ...] = ()
+    for step in todo:
+        if group and not _follows(group[-1], step):
+            yield group
+            group = ()
+        group = (*group, step)
+    if group:
+        yield group
+
+
+def _follows(step: Step, after: Step) -> bool:
+    if not {step.name, after.name} <= SWIFT or step.via or after.via or step.process or after.process:
+        return False
+    if after.name == "settled":  # looks only, and where it does not wait, it costs nothing either
+        return after.values["settle_s"] == "0" and not step.patience_s
+    return bool(not step.judge or step.finds)
 
 
 @dataclass(slots=True)
@@ -37,16 +59,26 @@ class Stepper:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     published: dict[str, float] = field(default_factory=dict)
     rotation: Rotation = field(init=False)
+    repeated: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rotation = Rotation(self.plan, self.fleet)
 
-    def carry(self, name: str, step: Step) -> None:
-        """One step of the plan, told to the report; raises what it fails with."""
+    def carry_all(self, name: str, todo: tuple[Step, ...]) -> None:
+        """Steps of the plan one after another, sent together; raises what the first fails with that fails."""
+        if any(step.name == "stage" for step in todo):
+            self.fleet.expect(name)
+        for step in todo:
+            self.carry(name, step, todo if step is todo[0] else ())
+
+    def carry(self, name: str, step: Step, todo: tuple[Step, ...] = ()) -> None:
+        """One step of the plan, told to the report; *todo* is sent with it. Raises what it fails with."""
         report = self.fleet.report
         report.began_step(name, step)
         self.rotation.begins(name, step)
         try:
+            if len(todo) > 1:
+                self.fleet.ahead(name, [(self._filled(name, each), self._number(each)) for each in todo])
             verdict = self._done(name, step)
         except ReleaseError as error:
             report.failed_step(name, step, str(error))
@@ -74,12 +106,15 @@ class Stepper:
     def _judged(self, name: str, step: Step) -> Verdict:
         """Ask until the judge is content; `StepFailed` when it never is."""
         end = time.monotonic() + step.patience_s
-        number = 0 if step.name in UNJOURNALED else self.plan.number
         while True:
-            answer = self.answers[name, step.name] = self.fleet.run(name, step, number=number)
+            answer = self.answers[name, step.name] = self.fleet.run(name, step, number=self._number(step))
             verdict = step.judge(answer) if step.judge else Verdict()
             if verdict:
                 return verdict
+            if verdict.again and (name, step.label) not in self.repeated:
+                self.repeated.add((name, step.label))
+                self._again(name, verdict.again)
+                continue
             over = verdict.final or time.monotonic() >= end
             if step.lenient and (over or self.stopping.is_set()):
                 return replace(verdict, note=verdict.why)
@@ -88,6 +123,18 @@ class Stepper:
                 raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
             if self.stopping.wait(AGAIN_S):
                 raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
+
+    def _again(self, name: str, names: frozenset[str]) -> None:
+        """Carry steps once more, without what may be damaged."""
+        for step in self.plan.steps[name]:
+            if step.name in names:
+                self.carry(name, step)
+                if step.name == "stage":
+                    staged = self.answers[name, "stage"]
+                    self.answers[name, "stage"] = Answer((*staged, ("damaged", str(step.values["base"]))))
+
+    def _number(self, step: Step) -> int:
+        return 0 if step.name in UNJOURNALED else self.plan.number
 
     def _hear_last_words(self, name: str, step: Step, process: str) -> None:
         with suppress(ReleaseError):  # what failed is told already

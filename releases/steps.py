@@ -11,6 +11,7 @@ from .plan import Phase, Step, Verdict, copied
 from .processes.kind import Kind, Switch
 
 HASHING_S = 1800.0  # what every byte of a release may take to be read
+DIFFERS = 65  # what the scripts end with that compare
 
 
 def survey(config: Config, kinds: Iterable[Kind]) -> Step:
@@ -47,7 +48,7 @@ def end(layout: Layout, event: str, phase: Phase = Phase.AFTER) -> Step:
 
 
 def stage(layout: Layout, release: Release, base: Release | None) -> Step:
-    """Make room: what dead deploys left half made goes; *base*, which files are linked from, is verified."""
+    """Make room: what dead deploys left half made goes. Says so when *base*, which files are linked from, has gaps."""
     says = "remove what dead deploys left half made"
     return Step(
         "stage", {"root": layout.root, "release": release, "base": base}, says, Phase.STAGE, timeout_s=HASHING_S
@@ -66,19 +67,26 @@ def send(layout: Layout, release: Release, says: str, *, timeout_s: float) -> St
     )
 
 
-def check(layout: Layout, release: Release, digest: str, *, copies: bool) -> Step:
-    """Compare every digest and mode with the manifest; *copies*: share no file with another release, as `copied`."""
+def check(layout: Layout, release: Release, digest: str, *, copies: bool, linked: bool = False) -> Step:
+    """Compare every digest and mode with the manifest; *copies*: share no file with another release, as `copied`.
+
+    *linked*: what differs may come from the release that files were linked from; then all of it is sent instead.
+    """
     values = {"root": layout.root, "release": release, "manifest": digest, "copies": False}
-    says, judge = "compare every file with the manifest", partial(whole, str(release))
-    step = Step("check", values, says, Phase.STAGE, judge=judge, timeout_s=HASHING_S)
+    says, judge = "compare every file with the manifest", partial(_arrived if linked else whole, str(release))
+    step = Step("check", values, says, Phase.STAGE, judge=judge, timeout_s=HASHING_S, finds=DIFFERS)
     return copied(step) if copies else step
+
+
+def _arrived(release: str, answer: Answer) -> Verdict:
+    return replace(whole(release, answer), again=frozenset({"stage", "send"}))
 
 
 def verify(layout: Layout, release: Release, phase: Phase = Phase.STAGE) -> Step:
     """Compare a complete release with its manifest."""
     values = {"root": layout.root, "release": release}
     says, judge = f"compare {release} with its manifest", partial(whole, str(release))
-    return Step("verify", values, says, phase, judge=judge, timeout_s=HASHING_S)
+    return Step("verify", values, says, phase, judge=judge, timeout_s=HASHING_S, finds=DIFFERS)
 
 
 def whole(release: str, answer: Answer) -> Verdict:

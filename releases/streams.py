@@ -10,6 +10,8 @@ from .errors import OutcomeUnknown
 
 KEPT = 1 << 18  # bytes of what was heard already that are kept for a message, and of a line that has no end
 
+NOT_BEGUN = -1  # the exit code of a step that did not run, since one before it had failed
+
 Hear = Callable[[str], None]
 
 
@@ -41,7 +43,8 @@ class Heard:
             self._take_lines(data)
         elif (end := data.find(b"\n", at + len(self.mark))) >= 0:
             self._pass_on(data[self._first : at])
-            self.code = int(data[at + len(self.mark) : end])
+            code = data[at + len(self.mark) : end]
+            self.code = NOT_BEGUN if code == b"-" else int(code)
             del data[:end]
 
     def _take_lines(self, data: bytearray) -> None:

@@ -152,13 +152,13 @@ def test_a_revision_that_does_not_exist_is_named_with_its_neighbour(app: App) ->
 
 def test_an_empty_build_is_never_shipped(app: App, sshd: Sshd) -> None:
     """Or it would delete the site."""
-    asked = sshd.connections()
+    asked = sshd.sessions()
     refused(app, "deploy", says=("nothing to ship", str(app.folder)), hint="[build] output")
     app.configure(build='source = "folder"\noutput = "dist"')
     refused(app, "deploy", says=("no such directory: 'dist'",), hint="does the build command make it?")
     (app.folder / "dist").mkdir()
     refused(app, "deploy", says=("nothing to ship", "dist"), hint="[build] output")
-    assert sshd.connections() == asked
+    assert sshd.sessions() == asked
 
 
 @pytest.mark.parametrize("stage", ["build", "test"])
@@ -167,10 +167,10 @@ def test_a_build_or_test_that_fails_sends_nothing(app: App, sshd: Sshd, stage: s
     key = {"build": "command", "test": "test"}[stage]
     app.configure(build=f'source = "folder"\n{key} = "echo first; echo the reason >&2; exit 3"')
     app.write("v1")
-    asked = sshd.connections()
+    asked = sshd.sessions()
     result = refused(app, "deploy", says=(f"{stage}: `echo first", "exit 3: the reason"))
     assert "build: first\n" in result.err
-    assert sshd.connections() == asked
+    assert sshd.sessions() == asked
 
 
 @pytest.mark.parametrize("path", [".env", "conf/an app.ini"])

@@ -89,16 +89,21 @@ def test_stage_spares_what_is_complete_live_or_a_stranger(here: Here) -> None:
     assert not list(here.base.rglob("pwned"))
 
 
-@pytest.mark.parametrize("harm", ["changed", "missing", "manifest", "directory", "nothing"])
-def test_stage_tells_whether_the_base_of_links_is_whole(here: Here, harm: str) -> None:
-    """Damage must not spread from release to release."""
+@pytest.mark.parametrize("harm", ["size", "mode", "missing", "kind", "manifest", "directory", "nothing"])
+def test_stage_tells_whether_the_base_of_links_is_there(here: Here, harm: str) -> None:
+    """All of it; its bytes are compared where they are linked to."""
     base = here.complete(here.release(A, {"a": "one", "b": "two"}, complete=False))
     directory = here.root / "releases" / base.name
     packed = here.private / "manifests" / f"{base}.gz"
-    if harm == "changed":
-        (directory / "a").write_text("One")
+    if harm == "size":
+        (directory / "a").write_text("more")
+    if harm == "mode":
+        (directory / "a").chmod(0o755)
     if harm == "missing":
         (directory / "a").unlink()
+    if harm == "kind":
+        (directory / "a").unlink()
+        (directory / "a").mkdir()
     if harm == "manifest":
         packed.write_bytes(packed.read_bytes()[:-12])
     if harm == "directory":
@@ -128,7 +133,7 @@ def test_check_names_what_is_not_as_it_was_sent(here: Here) -> None:
     (directory / "c").chmod(0o755)
     (directory / "d").chmod(0o444)  # write bits are taken away anyway
     ran = here.run(steps.check(here.layout, release, digest, copies=False))
-    assert (ran.code, set(ran.answer)) == (0, {("changed", "a"), ("missing", "b"), ("mode", "c")})
+    assert (ran.code, set(ran.answer)) == (65, {("changed", "a"), ("missing", "b"), ("mode", "c")})
 
 
 def test_check_refuses_a_manifest_that_was_cut(here: Here) -> None:

@@ -1,0 +1,89 @@
+"""Connections that are opened while other work is done: modules are imported, a build is hashed."""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fabric import Connection
+
+    from .targets import Target
+
+AT_ONCE = 32
+FRESH_S = 20.0
+AT_ONE_ADDRESS = 8  # sshd refuses some of eleven that begin at once, unless it is told otherwise
+
+
+class Dialing:
+    """Connections with *early* targets, begun at once; each is handed out once, and what nobody takes is closed.
+
+    One that has waited for longer than `FRESH_S` is not handed out: nobody has watched its line.
+    """
+
+    def __init__(self, early: "Iterable[Target]" = ()) -> None:
+        self._limit = threading.BoundedSemaphore(AT_ONCE)
+        self._doors: dict[tuple[str, int | None], threading.BoundedSemaphore] = {}
+        self._calls = {target.name: _Call(self, target) for target in early}
+
+    def take(self, target: "Target") -> "Connection":
+        """Wait for the connection with *target*, or open one; raises as `connect` does."""
+        call = self._calls.pop(target.name, None)
+        return (call and call.taken()) or self.open(target)
+
+    def close(self) -> None:
+        """Close what nobody took, as soon as it is there."""
+        for call in self._calls.values():
+            call.close()
+
+    def open(self, target: "Target") -> "Connection":
+        """Open one, in its turn; raises as `connect` does."""
+        from .connection import connect  # not before it is needed: it is half of what there is to import
+
+        door = self._doors.setdefault((target.hostname, target.port), threading.BoundedSemaphore(AT_ONE_ADDRESS))
+        with door, self._limit:
+            return connect(target)
+
+
+class _Call:
+    """One connection that is being opened."""
+
+    def __init__(self, dialing: Dialing, target: "Target") -> None:
+        self._dialing, self._target = dialing, target
+        self._connection: Connection | None = None
+        self._error: BaseException | None = None
+        self._done, self._turn, self._closed, self._since = threading.Event(), threading.Lock(), False, 0.0
+        threading.Thread(target=self._open, name=f"connect {target.name}", daemon=True).start()
+
+    def _open(self) -> None:
+        try:
+            connection = self._dialing.open(self._target)
+        except BaseException as error:
+            self._error = error
+        else:
+            with self._turn:
+                self._connection, self._since = connection, time.monotonic()
+            if self._closed:
+                self.close()
+        finally:
+            self._done.set()
+
+    def taken(self) -> "Connection | None":
+        """Wait for it; None when it is too old."""
+        while not self._done.wait(0.5):  # so that Ctrl-C is heard
+            pass
+        if self._error:
+            raise self._error
+        if time.monotonic() - self._since > FRESH_S:
+            self.close()
+        with self._turn:
+            connection, self._connection = self._connection, None
+        return connection
+
+    def close(self) -> None:
+        """As soon as it is there, unless somebody has taken it."""
+        self._closed = True
+        with self._turn:
+            connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
