@@ -3,12 +3,13 @@
 #   make demo    the whole tool on this machine, without root: deploys under load, refused releases, a rollback
 #   make test    the tests; what this machine lacks for some of them is named, and they are skipped
 #   make check   ruff, mypy and shellcheck
+#   make bench   what it costs, beside rsync and Capistrano; writes docs/benchmarks.md (ONLY=lean: one section)
 
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
   "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 INSTALL := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test check
+.PHONY: demo test check bench
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -23,6 +24,9 @@ check: .venv/test
 	.venv/bin/mypy --strict
 	shellcheck -s sh -S warning templates/session/*.sh
 	shellcheck .ci/run
+
+bench: .venv/test
+	.venv/bin/python bench/speed.py $(ONLY)
 
 .venv/bin/python:
 	$(if $(PYTHON),,$(error Python 3.11 or later is needed; python3 is older or missing))

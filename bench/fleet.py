@@ -9,11 +9,14 @@ after the other, must go on, and no target may be left half.
 import os
 import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -43,13 +46,33 @@ class Targets(App):
         for name in self.names:
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
+    def start(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start ``switchover WORDS`` as a person does: with all that it imports."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "releases", *words],
+            cwd=self.folder,
+            env={**self.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     @property
     def versions(self) -> set[str]:
         """What is live, over all targets."""
         return {(self.root / name / "current" / "version").read_text() for name in self.names}
 
 
-def measured(targets: Targets, *words: str) -> None:
+class Measured(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    peak_mb: float
+
+
+def measured(targets: Targets, *words: str) -> Measured:
     """Run a command on all targets; print its figures, and the end of what it said."""
     began = time.monotonic()
     process = targets.start(*words, "--host", ",".join(targets.names))
@@ -65,6 +88,7 @@ def measured(targets: Targets, *words: str) -> None:
     print(f"{' '.join(words):<10} exit {process.returncode}: {took:5.1f} s, {skew}, deployer {size:.0f} MB")
     for line in said[-len(targets.names) - 3 :] if process.returncode else said[-1:]:
         print(f"    {line}")
+    return Measured(took, size)
 
 
 def _resident_kib(pid: int) -> int:

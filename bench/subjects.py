@@ -96,11 +96,15 @@ class Ours:
 
     def deploy(self, *, force: bool = False) -> None:
         """``switchover deploy``."""
-        run(self.project, *self.program, "deploy", *(["--force"] if force else []))
+        self.command("deploy", *(["--force"] if force else []))
 
     def rollback(self) -> None:
         """``switchover rollback``."""
-        run(self.project, *self.program, "rollback")
+        self.command("rollback")
+
+    def command(self, *words: str) -> None:
+        """Any command."""
+        run(self.project, *self.program, *words)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from .layout import Release
 from .manifest import FILE, FOLDER, LINK, Difference, Entry, Manifest
 
 CHUNK_BYTES = 1 << 18
+SAMPLE_BYTES = 1 << 14
 GZIP = 31  # zlib's window of 2**15 bytes, with the header and check sum of gzip
 
 
@@ -102,7 +103,7 @@ class _Payload:
     def __init__(self, into: BinaryWriter, top: str, mtime: int) -> None:
         self.into, self.top, self.mtime = into, top, mtime
         self.size_bytes = 0
-        self.gzip = zlib.compressobj(1, zlib.DEFLATED, GZIP)
+        self.gzip, self.packs = zlib.compressobj(1, zlib.DEFLATED, GZIP), True
 
     def folder(self, path: str, mode: int) -> None:
         """A folder its owner may write to: what comes next goes into it."""
@@ -128,6 +129,7 @@ class _Payload:
         elif entry.kind == FILE:
             self._member(entry.path, tarfile.REGTYPE, _unwritable(entry), size_bytes=entry.size_bytes)
             for chunk in source.content(entry):
+                self._pack(len(chunk) < SAMPLE_BYTES or _shrinks(chunk))
                 self._write(chunk)
                 progress(len(chunk))
             self._fill(tarfile.BLOCKSIZE)
@@ -144,6 +146,12 @@ class _Payload:
         member.size, member.linkname = size_bytes, target
         self._write(member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
 
+    def _pack(self, packs: bool) -> None:
+        """Compress what comes next, or do not: gzip reads on where one part of it ends and another begins."""
+        if packs is not self.packs:
+            self.into.write(self.gzip.flush())
+            self.gzip, self.packs = zlib.compressobj(int(packs), zlib.DEFLATED, GZIP), packs
+
     def _fill(self, multiple: int) -> None:
         self._write(tarfile.NUL * (-self.size_bytes % multiple))
 
@@ -151,6 +159,11 @@ class _Payload:
         self.size_bytes += len(block)
         if packed := self.gzip.compress(block):
             self.into.write(packed)
+
+
+def _shrinks(chunk: bytes) -> bool:
+    """Whether it is worth to be compressed: what is compressed already would only take its time."""
+    return len(zlib.compress(chunk[:SAMPLE_BYTES], 1)) < 0.95 * SAMPLE_BYTES
 
 
 def _content(entry: Entry, build: Build) -> Iterator[bytes]:

@@ -219,3 +219,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     command = [sys.executable, "-c", program, str(tmp_path)]
     grown_kib = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown_kib < 16 << 10
+
+
+@pytest.mark.parametrize("tar", TARS, ids=" ".join)
+def test_what_is_compressed_already_is_sent_as_it_is(tar: tuple[str, ...], tmp_path: Path):
+    """It costs no time, and what comes behind it is compressed again."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a.jpg").write_bytes(os.urandom(1 << 20))
+    (tree / "b.txt").write_bytes(b"again and " * 100_000)
+    (tree / "c.jpg").write_bytes(os.urandom(1 << 20))
+    build = built(tree)
+    payload = packed(build, difference(build.manifest, None))
+    assert 2 << 20 < len(payload) < (2 << 20) + 100_000
+    extract(tar, payload, tmp_path / "releases")
+    for name in ("a.jpg", "b.txt", "c.jpg"):
+        assert (tmp_path / "releases" / NEW.name / name).read_bytes() == (tree / name).read_bytes()
