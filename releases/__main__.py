@@ -22,6 +22,10 @@ class _Program(Program):
             raise Exit(f"switchover: exec takes one command, not {len(words)} words\n  hint: {hint}", code=2)
         super().parse_core(argv)
 
+    def print_version(self) -> None:
+        self.version = _version()
+        super().print_version()
+
     def parse_tasks(self) -> None:
         try:
             super().parse_tasks()
@@ -41,7 +45,7 @@ def main() -> None:
             tasks = own
         else:
             print("switchover: ./tasks.py has none of our commands: the shipped ones are used", file=sys.stderr)
-    program = _Program(namespace=_loaded(tasks), name="switchover", binary="switchover", version=_version())
+    program = _Program(namespace=_loaded(tasks), name="switchover", binary="switchover")
     program.run()
 
 

@@ -13,7 +13,7 @@ from .fleet import Fleet
 from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
 from .local import run
 from .outcome import Outcome
-from .plan import Batch, Phase, Plan
+from .plan import Batch, Phase, Plan, Step
 from .stepping import Send, Stepper, together
 
 
@@ -187,7 +187,15 @@ class Carriage:
                 self.going.wait()
                 if self.stopping.is_set():
                     raise Interrupted(f"{name}: interrupted before {left[0].label}")
-                self.stepper.carry_all(name, left)
+                self.stepper.carry_all(name, left, self._later(name) if phase is Phase.CONFIRM else ())
+
+    def _later(self, name: str) -> tuple[Step, ...]:
+        """What follows as soon as *name* is confirmed, where it is the only host that has to be."""
+        if len(self.plan.steps) > 1 or self.plan.holds:
+            return ()
+        return tuple(
+            s for s in self.plan.steps[name] if s.phase is Phase.AFTER and s.name == "finish" and not s.process
+        )
 
     def _locally(self, hook: str) -> bool:
         return all(self._ran_here(f"local {hook}", command) for command in self.plan.local.get(hook, ()))

@@ -64,12 +64,15 @@ class Stepper:
     def __post_init__(self) -> None:
         self.rotation = Rotation(self.plan, self.fleet)
 
-    def carry_all(self, name: str, todo: tuple[Step, ...]) -> None:
-        """Steps of the plan one after another, sent together; raises what the first fails with that fails."""
+    def carry_all(self, name: str, todo: tuple[Step, ...], later: tuple[Step, ...] = ()) -> None:
+        """Steps of the plan one after another, sent together, and with them what is carried *later* in any case.
+
+        Raises what the first fails with that fails.
+        """
         if any(step.name == "stage" for step in todo):
             self.fleet.expect(name)
         for step in todo:
-            self.carry(name, step, todo if step is todo[0] else ())
+            self.carry(name, step, (*todo, *later) if step is todo[0] else ())
 
     def carry(self, name: str, step: Step, todo: tuple[Step, ...] = ()) -> None:
         """One step of the plan, told to the report; *todo* is sent with it. Raises what it fails with."""
