@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from releases.figures import Figures
 from releases.probe import Load
 from tests.app import until
 from tests.fleet.balanced import HOSTS, Behind, asking
@@ -28,13 +29,19 @@ STRATEGIES = {
 }
 
 
+def row(what: str, code: int, took_s: float, met: Figures) -> str:
+    """Its line in the table."""
+    figures = f"{met.count:>8} {met.wrong:>7} {met.retried:>11} {met.gap_s:>7.2f} s"
+    return f"{what:<42} {code:>4} {took_s:>6.1f} s {figures}"
+
+
 def line(site: Behind, load: Load, what: str, code: int, *words: str) -> bool:
     """Run a command on all hosts; print what its clients met, and say whether all was as it must be."""
     began = time.monotonic()
     result = site.run(*words, limit_s=600)
     took, met = time.monotonic() - began, load.between(began, time.monotonic())
     right = result.code == code and not met.wrong and len(set(site.live)) == 1 and not site.drained()
-    head = f"{what:<42} {result.code:>4} {took:>6.1f} s {met.count:>8} {met.wrong:>7} {met.gap_s:>7.2f} s"
+    head = row(what, result.code, took, met)
     print(head if right else f"{head}  WRONG\n{result.err}\n{met}\n{site.live} {site.drained()}", flush=True)
     return right
 
@@ -81,8 +88,7 @@ def faults(site: Behind, load: Load, release: str, folder: Path) -> bool:
             met = load.between(began, time.monotonic())
             lost = met.wrong if fault != "off" else 0  # what a host was answering when its power went is lost
             right &= not lost
-            took, head = time.monotonic() - began, f"{barrier}: {fault}"
-            print(f"{head:<42} {code:>4} {took:>6.1f} s {met.count:>8} {met.wrong:>7} {met.gap_s:>7.2f} s")
+            print(row(f"{barrier}: {fault}", code, time.monotonic() - began, met))
             print(f"    {said}\n    status meanwhile: exit {status.code}", flush=True)
     return right
 
@@ -117,10 +123,10 @@ def main(*balancers: str) -> int:
             releases.append(site.live[0])
         assert (result := site.run("rollback")).code == 0, result.err
         right = True
-        print(f"{'':<42} exit   took    requests  failed  longest gap")
+        print(f"{'':<42} exit   took    requests  failed  sent again  longest gap")
         for balancer in balancers or ("haproxy", "nginx"):
             site.balance(balancer)
-            with asking(site) as load:
+            with asking(site, retries=balancer == "nginx") as load:  # whose reloads close what is kept
                 right &= turns(site, load, balancer, (releases[0], releases[1]))
                 if balancer == "haproxy":
                     right &= faults(site, load, releases[1], Path(folder))

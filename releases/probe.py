@@ -1,86 +1,17 @@
-"""Asks a URL all the time, as several kinds of clients do, and says in figures what they met.
-
->>> figures([Answered(1.0, 0.02, "a"), Answered(1.5, 0.03, "b"), Answered(1.6, 0.1, wrong="refused")], 0.9, 2.0)
-Figures(count=3, wrong=1, examples=('refused',), gap_s=0.51, p50_ms=20.0, p99_ms=30.0, releases=('a', 'b'))
-"""
+"""Asks a URL all the time, as several kinds of clients do, and keeps what they met."""
 
 import http.client
 import json
-import math
 import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise
 from urllib.parse import SplitResult, urlsplit
 
-EXAMPLES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One request, sent at *at* (monotonic seconds): the release that answered it, or what was wrong.
-
-    *slow* was asked to be so: it counts, but says nothing of how fast or how steadily the others are answered.
-    """
-
-    at: float
-    took_s: float
-    release: str = ""
-    wrong: str = ""
-    slow: bool = False
-
-    @property
-    def ended(self) -> float:
-        """When its answer was whole."""
-        return self.at + self.took_s
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What clients met in a span of time. *gap_s* is the longest time in which nobody got a good answer.
-
-    *wrong* were refused, reset, cut short, timed out or answered 5xx; *releases* in the order in which they were seen.
-    """
-
-    count: int
-    wrong: int
-    examples: tuple[str, ...]
-    gap_s: float
-    p50_ms: float
-    p99_ms: float
-    releases: tuple[str, ...]
-
-    def __str__(self) -> str:
-        failed = f"{self.wrong} failed" + (f" ({'; '.join(self.examples)})" if self.examples else "")
-        took = "" if math.isnan(self.p50_ms) else f", p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
-        return f"{self.count} requests, {failed}, longest gap {self.gap_s:.2f} s{took}"
-
-
-def figures(answers: Iterable[Answered], began: float, ended: float) -> Figures:
-    """Sum up what ended between *began* and *ended*."""
-    found = sorted((a for a in answers if began <= a.ended < ended), key=lambda a: a.ended)
-    wrong = [a.wrong for a in found if a.wrong]
-    good = [a for a in found if not a.wrong and not a.slow]
-    moments = [began, *(a.ended for a in good), ended]
-    gap = max(after - before for before, after in pairwise(moments))
-    took = sorted(a.took_s * 1000 for a in good)
-    return Figures(
-        count=len(found),
-        wrong=len(wrong),
-        examples=tuple(dict.fromkeys(wrong))[:EXAMPLES],
-        gap_s=round(gap, 3),
-        p50_ms=round(_percentile(took, 0.50), 1),
-        p99_ms=round(_percentile(took, 0.99), 1),
-        releases=tuple(dict.fromkeys(a.release for a in found if a.release)),
-    )
-
-
-def _percentile(ordered: list[float], part: float) -> float:
-    return ordered[max(0, math.ceil(len(ordered) * part) - 1)] if ordered else math.nan
+from .figures import Answered, Figures, figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +19,16 @@ class Client:
     """One client: it asks *path*, waits *pause_s* when it has the answer, and asks again.
 
     A client that keeps its connection looks whether the other side has closed it before it uses it again, as
-    browsers and proxies do; a connection that is closed under a request is a failure.
+    browsers and proxies do; a connection that is closed under a request is a failure. One that *retries* does what
+    RFC 9112, 9.3.1 allows, and browsers do: where a connection that it has used before is closed with no byte of an
+    answer, it sends a GET once more over a new one, and that is counted.
     """
 
     path: str = ""
     method: str = "GET"
     body: bytes | None = None
     keeps: bool = False
+    retries: bool = False
     slow: bool = False
     pause_s: float = 0.01
     limit_s: float = 10.0
@@ -108,6 +42,24 @@ MIXED = (
 )
 
 
+class Unanswered(ConnectionError):
+    """The connection was closed, and no byte of an answer had come."""
+
+
+class Answer(http.client.HTTPResponse):
+    """Tells an answer that has not begun from one that is cut."""
+
+    def begin(self) -> None:
+        """Read status and headers; raises `Unanswered` when not one byte comes."""
+        try:
+            begun = self.fp.peek(1)
+        except ConnectionError as error:
+            raise Unanswered(_wrong(error)) from error
+        if not begun:
+            raise Unanswered("closed without an answer")
+        super().begin()
+
+
 class Asker:
     """One client at its URL; not for more than one thread."""
 
@@ -118,14 +70,13 @@ class Asker:
     def ask(self) -> Answered:
         """Send one request and read its whole answer."""
         at = time.monotonic()
-        release = wrong = ""
-        try:
-            release, wrong = self._asked()
-        except (OSError, http.client.HTTPException) as error:
-            wrong = _wrong(error)
+        release, wrong, again = self._tried()
+        if again:
+            self.close()
+            release, wrong, _ = self._tried()
         if wrong or not self.client.keeps:
             self.close()
-        return Answered(at, time.monotonic() - at, release, wrong, self.client.slow)
+        return Answered(at, time.monotonic() - at, release, wrong, self.client.slow, retried=again)
 
     def close(self) -> None:
         """Hang up."""
@@ -133,28 +84,45 @@ class Asker:
             self._line.close()
             self._line = None
 
+    def _tried(self) -> tuple[str, str, bool]:
+        """The release or what was wrong, and whether it is to be sent again."""
+        kept, client = False, self.client
+        try:
+            kept = self._connect()
+            return *self._asked(), False
+        except (OSError, http.client.HTTPException) as error:
+            again = kept and client.retries and client.method == "GET" and isinstance(error, Unanswered)
+            return "", _wrong(error), again
+
     def _asked(self) -> tuple[str, str]:
-        client, line = self.client, self._connected()
+        client, line = self.client, self._line
+        assert line
         path = client.path or (self.url.path or "/") + (f"?{self.url.query}" if self.url.query else "")
         headers = {"Connection": "keep-alive" if client.keeps else "close"}
         if client.body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        line.request(client.method, path, client.body, headers)
+        try:
+            line.request(client.method, path, client.body, headers)
+        except ConnectionError as error:
+            raise Unanswered(_wrong(error)) from error
         answer = line.getresponse()
         body = answer.read()  # all of it: only then is a short one an error
         if answer.status >= 500:
             return "", f"{client.method} {path} answered {answer.status}"
         return _release(answer, body), ""
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connect(self) -> bool:
+        """See to a connection; True when it is one that was used before."""
         if self._line and (self._line.sock is None or _dropped(self._line.sock)):
             self.close()
-        if not self._line:
-            kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
-            self._line = kind(self.url.hostname or "", self.url.port, timeout=self.client.limit_s)
-            self._line.connect()
-            self._line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._line
+        if self._line:
+            return True
+        kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection
+        self._line = kind(self.url.hostname or "", self.url.port, timeout=self.client.limit_s)
+        self._line.response_class = Answer
+        self._line.connect()
+        self._line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return False
 
 
 @dataclass(slots=True)
@@ -243,8 +211,8 @@ def _wrong(error: Exception) -> str:
     match error:
         case ConnectionRefusedError():
             return "refused"
-        case http.client.RemoteDisconnected():
-            return "closed without an answer"
+        case Unanswered():
+            return str(error)
         case ConnectionError():
             return "reset"
         case TimeoutError():

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from .errors import UsageError
-from .probe import Answered, figures, watch
+from .figures import Answered, figures
+from .probe import watch
 
 EVERY_S = 0.1
 COLOURS = {"UP": "green", "DOWN": "red", "UP AND CHANGED": "yellow"}

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from releases.probe import Answered, Asker, Client, Load, figures, watch
+from releases.figures import Answered, figures
+from releases.probe import Asker, Client, Load, watch
 
 
 def test_failures_are_counted_and_the_first_ones_named() -> None:
@@ -174,6 +176,72 @@ def test_a_kept_connection_that_was_closed_while_idle_is_no_failure() -> None:
         thread.join()
         asker.close()
     assert (first.wrong, second.wrong) == ("", "")
+
+
+GET, POST = Client(keeps=True, retries=True), Client(keeps=True, retries=True, method="POST")
+OK, RESET = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""
+CUT = OK.replace(b"h: 0", b"h: 5")
+
+
+def met(client: Client, *lines: tuple[bytes, ...]) -> list[tuple[str, bool]]:
+    """What was wrong with each request, and whether it was sent again; each of *lines* is what a connection answers.
+
+    After the last of its answers it hangs up, under a request; with `RESET` it resets.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answers in lines:
+                line, _address = server.accept()
+                with line:
+                    for answer in answers:
+                        line.recv(4096)
+                        line.sendall(answer)
+                        if answer == RESET:
+                            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        asker = Asker(f"http://127.0.0.1:{server.getsockname()[1]}", client)
+        found = [asker.ask() for _ in range(2)]
+        asker.close()
+        thread.join()
+    return [(answered.wrong, answered.retried) for answered in found]
+
+
+def test_a_get_whose_kept_connection_is_closed_under_it_is_sent_again_as_browsers_do() -> None:
+    """RFC 9112, 9.3.1; and counted."""
+    assert met(GET, (OK, RESET), (OK,)) == [("", False), ("", True)]
+    answers = [Answered(1.0, 0.1, "a"), Answered(1.2, 0.1, "a", retried=True)]
+    found = figures(answers, 0.0, 2.0)
+    assert (found.count, found.wrong, found.retried) == (2, 0, 1)
+    assert "2 requests, 0 failed, 1 sent again after its kept connection was closed" in str(found)
+
+
+def test_it_is_sent_again_once() -> None:
+    """What happens twice is no race."""
+    assert met(GET, (OK, RESET), (RESET,)) == [("", False), ("reset", True)]
+
+
+@pytest.mark.parametrize(
+    ("client", "lines", "wrong"),
+    [
+        (replace(GET, retries=False), (OK, RESET), "reset"),
+        (POST, (OK, RESET), "reset"),
+        (GET, (OK, CUT), "cut short"),
+    ],
+    ids=["nobody said so", "a POST", "an answer had begun"],
+)
+def test_what_may_have_been_done_or_said_is_not_sent_again(
+    client: Client, lines: tuple[bytes, ...], wrong: str
+) -> None:
+    """It failed."""
+    assert met(client, lines) == [("", False), (wrong, False)]
+
+
+def test_nor_is_what_a_new_connection_did_not_answer() -> None:
+    """Somebody was asked, and hung up."""
+    assert met(GET, (RESET,), (OK,)) == [("reset", False), ("", False)]
 
 
 def test_a_load_has_all_its_clients_asking_until_it_is_stopped(url: str) -> None:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..figures import Figures
 from ..outcome import EXITS
-from ..probe import MIXED, Client, Figures, Load
+from ..probe import MIXED, Client, Load
 from .host import Host
 
 CLIENTS = (*MIXED, Client(path="/slow", slow=True, keeps=True), Client(path="/slow", slow=True))

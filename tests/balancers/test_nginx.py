@@ -1,6 +1,8 @@
 """nginx: an include is marked under three shells, and a real one is reloaded; each trouble has its line."""
 
+import select
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -165,6 +167,26 @@ def ask(nginx: Nginx) -> None:
         line.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: line.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200"), answer
+
+
+def test_a_reload_closes_what_clients_keep_and_asks_nobody_what_they_send_then(
+    upstreams: tuple[Upstream, Upstream], tmp_path: Path
+) -> None:
+    """So a client may send it again, to whoever serves: docs/fleets.md says what else helps."""
+    require(missing("nginx", "nginx-light"))
+    upstreams[0].let.set()
+    request = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+    with (
+        Nginx(tmp_path, {"first": upstreams[0].port, "second": upstreams[1].port}) as nginx,
+        socket.create_connection(("127.0.0.1", nginx.port)) as line,
+    ):
+        line.sendall(request)
+        assert b"Connection: keep-alive" in line.recv(65536)
+        subprocess.run(["sh", "-c", f"{nginx.command} -s reload"], check=True, capture_output=True)
+        until(lambda: bool(select.select([line], [], [], 0)[0]), what="the end of the connection")
+        line.sendall(request)
+        assert line.recv(65536) == b""
+        assert sum(upstream.asked for upstream in upstreams) == 1
 
 
 def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(

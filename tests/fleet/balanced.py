@@ -163,9 +163,9 @@ class Behind(Site):
 
 
 @contextmanager
-def asking(site: Behind) -> Iterator[Load]:
-    """Clients that ask through the balancer all the time."""
-    load = Load(site.url, (Client(), Client(keeps=True), Client(), Client(keeps=True)))
+def asking(site: Behind, *, retries: bool) -> Iterator[Load]:
+    """Clients that ask through the balancer all the time; with *retries* some do as browsers do: `Client`."""
+    load = Load(site.url, (Client(), Client(keeps=True, retries=retries)) * 2)
     load.start()
     until(lambda: load.between(0, time.monotonic()).count > 20, what="load")
     try:
