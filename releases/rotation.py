@@ -7,9 +7,9 @@ from .answer import Answer
 from .arming import guarded
 from .errors import ReleaseError, Unreachable
 from .fleet import Fleet
+from .inquiry import Inquiry
 from .plan import HERE, LEAVING, RETURNING, Plan, Step, Verdict
 
-AGAIN_S = 0.2
 RECONNECT_S = 75.0
 
 
@@ -68,15 +68,10 @@ class Rotation:
 
     def _patiently(self, name: str, step: Step) -> Verdict:
         """Until its judge is content; when it never is, that is said, and no more."""
-        end = time.monotonic() + step.patience_s
         filled = guarded(step, self.plan.number) if step.template == "arm" else step
-        while True:
-            answer = self._run(name, filled)
-            verdict = step.judge(answer) if step.judge else Verdict()
-            if verdict or verdict.final or time.monotonic() >= end:
-                self.fleet.report.say(verdict.why, name) if verdict.why else None
-                return verdict
-            time.sleep(AGAIN_S)
+        verdict = Inquiry(filled, lambda step: self._run(name, step), _stopped).verdict()
+        self.fleet.report.say(verdict.why, name) if verdict.why else None
+        return verdict
 
     def _run(self, name: str, step: Step) -> Answer:
         """Over a new session with the balancer's host where the line to it has dropped: that settles it, too."""
@@ -89,3 +84,9 @@ class Rotation:
             self.lost.discard(step.via)
         quiet = step.judge or step.name in RETURNING  # its beginning is not journaled: a full disk must not stop it
         return self.fleet.run(name, step, number=0 if quiet else self.plan.number)
+
+
+def _stopped(wait_s: float) -> bool:
+    """Whoever brings a host back goes on, whatever else was stopped."""
+    time.sleep(wait_s)
+    return False

@@ -11,13 +11,13 @@ from .answer import Answer
 from .arming import armed, guarded
 from .errors import ReleaseError, StepFailed
 from .fleet import Fleet
+from .inquiry import Inquiry
 from .interrupting import Interrupted
 from .layout import Release
 from .plan import Plan, Step, Verdict
 from .processes.kind import Switch
 from .rotation import Rotation
 
-AGAIN_S = 0.2
 UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
 # What takes no time and needs no decision of ours in between: the host does as many as come together.
 SWIFT = frozenset({"begin", "stage", "check", "link", "seal", "verify", "arm", "publish", "prove", "settled", "end"})
@@ -108,24 +108,26 @@ class Stepper:
 
     def _judged(self, name: str, step: Step) -> Verdict:
         """Ask until the judge is content; `StepFailed` when it never is."""
-        end = time.monotonic() + step.patience_s
-        while True:
-            answer = self.answers[name, step.name] = self.fleet.run(name, step, number=self._number(step))
-            verdict = step.judge(answer) if step.judge else Verdict()
-            if verdict:
-                return verdict
-            if verdict.again and (name, step.label) not in self.repeated:
-                self.repeated.add((name, step.label))
-                self._again(name, verdict.again)
-                continue
-            over = verdict.final or time.monotonic() >= end
-            if step.lenient and (over or self.stopping.is_set()):
-                return replace(verdict, note=verdict.why)
-            if over:
-                self._hear_last_words(name, step, verdict.about)
-                raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
-            if self.stopping.wait(AGAIN_S):
-                raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
+        verdict = self._inquired(name, step)
+        if verdict.again and (name, step.label) not in self.repeated:
+            self.repeated.add((name, step.label))
+            self._again(name, verdict.again)
+            verdict = self._inquired(name, step)
+        if verdict:
+            return verdict
+        if step.lenient:
+            return replace(verdict, note=verdict.why)
+        if not verdict.final:
+            raise Interrupted(f"{name}: interrupted while {step.label} was asked again")
+        self._hear_last_words(name, step, verdict.about)
+        raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
+
+    def _inquired(self, name: str, step: Step) -> Verdict:
+        return Inquiry(step, lambda step: self._asked(name, step), self.stopping.wait).verdict()
+
+    def _asked(self, name: str, step: Step) -> Answer:
+        answer = self.answers[name, step.name] = self.fleet.run(name, step, number=self._number(step))
+        return answer
 
     def _again(self, name: str, names: frozenset[str]) -> None:
         """Carry steps once more, without what may be damaged."""
