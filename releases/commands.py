@@ -39,9 +39,11 @@ def ps(c: Any, host: str = "", json: bool = False) -> None:
 def status(c: Any, host: str = "", json: bool = False) -> None:
     """Say in one line per host what is live, and what is not as it should be."""
     from . import tables
+    from .places import traffic
 
     with fleet(host, json=json) as hosts:
-        rows = tables.statuses(hosts.survey())
+        found = hosts.survey()
+        rows = tables.statuses(found, traffic(hosts.fleet, found))
         hosts.report.answer(tables.text(rows, empty=""), hosts=rows)
         if len({row["live"] for row in rows}) > 1:
             raise Exit(code=13)
@@ -74,11 +76,11 @@ def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
 
 @task
 def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> None:
-    """Show who holds the lock, ask, and end that session; its switch is then settled."""
-    from . import housekeeping
+    """Show who holds each lock, ask, and end that session; what it left is then settled."""
+    from . import unlocking
 
     with fleet(host, json=json) as hosts:
-        housekeeping.unlock(hosts.fleet, hosts.survey(), yes=yes)
+        unlocking.unlock(hosts.fleet, hosts.survey(), yes=yes)
 
 
 @task

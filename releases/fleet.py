@@ -91,6 +91,15 @@ class Fleet:
             raise
         return self.hosts
 
+    def look(self, places: Mapping[str, Target]) -> Mapping[str, Answer | ReleaseError]:
+        """Sessions with *places*, too, without their locks: who holds each, and what is armed there, or why not."""
+        self.places = {**self.places, **places}
+        return self.each(places, self._looked)
+
+    def _looked(self, name: str) -> Answer:
+        self._lock(name, connect(self.places[name]), locked=False, wait_s=0.0)
+        return self.run(name, Step("lock", {"root": self.places[name].config.root}, ""))
+
     def reopen(self, name: str, *, within_s: float) -> Surveyed:
         """A new session with a host whose line dropped, and what is true there. Raises as `open` does."""
         self.rejoin(name, within_s=within_s)

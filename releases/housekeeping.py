@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,11 +9,9 @@ from . import steps
 from .ailing import ailments
 from .answer import Answer
 from .config import Target
-from .errors import LockHeld, Refused, ReleaseError, StepFailed
+from .errors import Refused, ReleaseError, StepFailed
 from .facts import Facts
 from .fleet import Fleet
-from .history import prefix
-from .holder import Holder
 from .layout import Release
 from .outcome import Outcome
 from .plan import Step
@@ -22,7 +19,6 @@ from .setup import setup as setting_up
 from .surveyed import Surveyed
 
 TIMED_OUT = 124  # as `timeout` says it
-LOCKED = 75  # as `unlock` does
 
 
 def sized(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Iterator[Surveyed]:
@@ -40,47 +36,6 @@ def pin(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release, *, pinned: 
             raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
         fleet.run(host.name, Step("pin", {"root": host.config.root, "release": release, "pinned": pinned}, ""))
         fleet.report.say(f"{release} is {'pinned' if pinned else 'no longer pinned'}", host.name)
-
-
-def unlock(fleet: Fleet, hosts: tuple[Surveyed, ...], *, yes: bool) -> None:
-    """Show who holds each lock, ask, and end that session; then settle what it left."""
-    held = [host for host in hosts if host.facts.locked]
-    if not held:
-        fleet.report.answer("no lock is held", locked=[])
-        return
-    for host in tuple(held):
-        holder = Holder.parse(host.facts.holder)
-        fleet.report.answer(f"{host.name} is locked by {holder}", host=host.name, holder=host.facts.holder)
-        if not yes and not _agreed(f"end that session on {host.name}? [y/N] "):
-            raise Refused(f"{host.name} stays locked", hint="`--yes` does not ask")
-        if not _ended(fleet, host, holder.pid):
-            held.remove(host)
-            fleet.report.answer(f"{host.name}: the lock is free now", host=host.name, free=True)
-    fleet.close()
-    for name in [host.name for host in held]:
-        settled = fleet.reopen(name, within_s=30)
-        fleet.report.say(f"unlocked; live: {settled.facts.live or 'nothing'}", name)
-
-
-def _ended(fleet: Fleet, host: Surveyed, session: int) -> bool:
-    """End that *session*; False where the lock is free already. `LockHeld` where it is somebody else's by now."""
-    deploy = host.facts.history.unfinished.get("deploy", 0)
-    event = {"event": "unlocked", "deploy": deploy, **fleet.author.event}
-    step = Step("unlock", {"root": host.config.root, "session": session, "unlocked": prefix(event)}, "")
-    try:
-        return not fleet.run(host.name, step).one("free")
-    except StepFailed as error:
-        if error.code != LOCKED:
-            raise
-        raise LockHeld(host.name, str(Holder.parse(fleet.survey(host.name).facts.holder))) from error
-
-
-def _agreed(question: str) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def verify(fleet: Fleet, hosts: tuple[Surveyed, ...], release: Release | None) -> Outcome:

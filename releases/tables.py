@@ -10,6 +10,7 @@ from .holder import Holder
 from .layout import Release
 from .surveyed import Surveyed
 from .together import behind
+from .traffic import NONE, Traffic
 
 Row = Mapping[str, str]
 
@@ -84,14 +85,15 @@ def _release(host: Surveyed, running: Running) -> Release | None:
     return running.release or (next(iter(running.uses)) if len(running.uses) == 1 else None)
 
 
-def statuses(hosts: tuple[Surveyed, ...]) -> tuple[Row, ...]:
-    """One line for each host, with what shows only beside the others."""
+def statuses(hosts: tuple[Surveyed, ...], traffic: Mapping[str, Traffic]) -> tuple[Row, ...]:
+    """One line for each host, with what shows only beside the others, and *traffic*: what balancers say of some."""
     canary = waiting(hosts)
     late = {} if canary else behind(hosts)
-    return tuple(status(host, canary, late.get(host.name, "")) for host in hosts)
+    said = {host.name: traffic.get(host.name, NONE) for host in hosts}
+    return tuple(status(host, canary, late.get(host.name, ""), said[host.name]) for host in hosts)
 
 
-def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
+def status(host: Surveyed, canary: Canary | None = None, note: str = "", traffic: Traffic = NONE) -> Row:
     """One line for one host; *note* is what others tell of it, *canary* what waits on some host of the fleet."""
     facts = host.facts
     unfinished, outcome = facts.history.unfinished, facts.history.outcome
@@ -107,6 +109,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         f"out of rotation since deploy {facts.drained}: the next deploy or rollback brings it back"
         if facts.drained and not facts.locked
         else "",
+        traffic.note,
         f"confirmed, and what was replaced was not told to stop yet: {', '.join(facts.confirmed)}"
         if facts.confirmed and not facts.locked
         else "",
@@ -120,6 +123,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "") -> Row:
         "host": host.name,
         "live": str(facts.live or "nothing"),
         "since": str(facts.history.live_since(facts.live).get("at", "")) if facts.live else "",
+        "balancer": traffic.state,
         "note": "; ".join(note for note in notes if note),
     }
 

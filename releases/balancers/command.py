@@ -47,6 +47,14 @@ class Command:
         """Not known."""
         return ""
 
+    def ask(self) -> Step | None:
+        """There is no command for it; the survey has read the mark."""
+        return None
+
+    def state(self, answer: Answer) -> str:
+        """Not known."""
+        return ""
+
     def drain(self, number: int) -> tuple[Step, ...]:
         """A mark on the host, then the command."""
         out = self._run("drain", self.settings.drain)

@@ -7,7 +7,7 @@ from .. import balancing
 from ..answer import Answer
 from ..errors import Refused
 from ..plan import Step
-from .kind import guarded, unguarded
+from .kind import guarded, marked, unguarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ class HealthFile:
     def kept_out(self, answer: Answer) -> str:
         """A file that was there already is one that was left."""
         return ""
+
+    def ask(self) -> Step:
+        """Look for the file."""
+        return self._step("state", "look whether the health file is there", {})
+
+    def state(self, answer: Answer) -> str:
+        """The file is there, or not; what the balancer makes of it only it knows."""
+        return marked(answer)
 
     def drain(self, number: int) -> tuple[Step, ...]:
         """Make it, and give the balancer and requests in flight their time."""

@@ -4,7 +4,7 @@ from .. import balancing
 from ..answer import Answer
 from ..errors import Refused
 from ..plan import Step, Verdict
-from .kind import Told, alone, apart, guarded, place, unguarded
+from .kind import IN, OUT, UNKNOWN, Told, alone, apart, guarded, place, unguarded
 
 ROLES = "it needs `stats socket {socket} level admin`, writable for the deploy account, in its configuration"
 
@@ -50,6 +50,16 @@ class HAProxy(Told[balancing.HAProxy]):
         """Who is in maintenance was put there by somebody."""
         status = dict(line.split(" ", 1) for line in answer.all("server")).get(self.server, "")
         return f"{self.server} is in maintenance at haproxy, and stays so" if status.startswith("MAINT") else ""
+
+    def ask(self) -> Step:
+        """How it sees the server."""
+        return self.step("look", "ask the balancer")
+
+    def state(self, answer: Answer) -> str:
+        """Its status in our words."""
+        status = answer.one("status")
+        words = {"UP": IN, "no": IN, "DRAIN": OUT, "MAINT": "in maintenance", "": UNKNOWN}
+        return words.get(status.split(" ", 1)[0], "down")
 
     def drain(self, number: int) -> tuple[Step, ...]:
         """No new connections, then wait for the end of those it has."""

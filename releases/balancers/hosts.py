@@ -29,6 +29,12 @@ def balancers(targets: Mapping[str, Target]) -> Mapping[str, Target]:
     return found
 
 
+def called(targets: Mapping[str, Target]) -> tuple[str, ...]:
+    """The names of those sessions, whatever is wrong with them."""
+    settings = ((target.config.balancer, target.config.root) for target in targets.values())
+    return tuple(dict.fromkeys(session(s, root) for s, root in settings if isinstance(s, Placed) and s.host))
+
+
 def homeless(place: Target, error: Refused) -> Refused:
     """The same with what helps on the host of a balancer, of which `inv setup` knows nothing."""
     if not str(error).endswith("does not exist"):

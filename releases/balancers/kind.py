@@ -43,6 +43,14 @@ class Balancer(Protocol):
         """Why the host is to be left as it is, somebody having taken it out on purpose; empty when nobody has."""
         ...
 
+    def ask(self) -> Step | None:
+        """Ask it how it sees the host; cheap, and changes nothing."""
+        ...
+
+    def state(self, answer: Answer) -> str:
+        """What it says of the host, by its answer to `ask`: `IN`, `OUT`, or a few words."""
+        ...
+
     def drain(self, number: int) -> tuple[Step, ...]:
         """Take the host out in deploy *number*, and wait until it has nothing left to do: `plan.LEAVING`."""
         ...
@@ -52,6 +60,7 @@ class Balancer(Protocol):
         ...
 
 
+IN, OUT, UNKNOWN = "in rotation", "drained", "not known there"
 S = TypeVar("S", balancing.HAProxy, balancing.Nginx)
 
 
@@ -156,6 +165,11 @@ def alone(answer: Answer) -> Verdict:
     if answer.one("alone"):
         return Verdict(note="nobody else is in rotation: it stays there", skips=frozenset({"drained"}))
     return Verdict()
+
+
+def marked(answer: Answer) -> str:
+    """How it is, where that is a mark: it is down, or not."""
+    return {"up": IN, "down": OUT}.get(answer.one("state"), UNKNOWN)
 
 
 def arm(server: str, number: int) -> str:

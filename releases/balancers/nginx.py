@@ -6,7 +6,7 @@ from .. import balancing
 from ..answer import Answer
 from ..errors import Refused
 from ..plan import Step, Verdict
-from .kind import Told, alone, apart, guarded, place, unguarded
+from .kind import Told, alone, apart, guarded, marked, place, unguarded
 
 
 class Nginx(Told[balancing.Nginx]):
@@ -43,6 +43,14 @@ class Nginx(Told[balancing.Nginx]):
     def kept_out(self, answer: Answer) -> str:
         """Who is marked down is brought back: only a deploy writes this file."""
         return ""
+
+    def ask(self) -> Step:
+        """Read its line; nothing is tested."""
+        return self.step("state", "look into the include of nginx")
+
+    def state(self, answer: Answer) -> str:
+        """Its line is marked down, or not."""
+        return marked(answer)
 
     def drain(self, number: int) -> tuple[Step, ...]:
         """Mark it, reload, and wait until the workers that may still use it are gone."""

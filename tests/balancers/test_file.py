@@ -6,6 +6,7 @@ import pytest
 
 from releases import steps as tell
 from releases.arming import armed
+from releases.balancers.kind import marked
 from releases.balancers.kinds import balancer
 from releases.plan import Plan, Step
 from releases.processes.kind import Switch
@@ -20,7 +21,7 @@ def steps(here: Here, path: str = "state/drain", **more: object) -> dict[str, St
     settings = {"kind": "file", "path": path, "drain_s": 0.1, "wait_s": 0.1, **more}
     found = balancer("web1", "web1", config(balancer=settings, root=PurePosixPath(here.root)))
     assert found
-    each = (found.check(), *found.drain(7), *found.undrain(7))
+    each = (found.check(), found.ask(), *found.drain(7), *found.undrain(7))
     return {step.name: step for step in each if step}
 
 
@@ -40,9 +41,11 @@ def test_it_is_there_while_the_host_is_out(here: Here) -> None:
     for name in ("drain", "drain", "drained"):
         assert here.run(each[name]).code == 0
         assert path.read_text() == ""
+    assert marked(here.run(each["state"]).answer) == "drained"
     for name in ("undrain", "undrain", "serving"):
         assert here.run(each[name]).code == 0
         assert not path.exists()
+    assert marked(here.run(each["state"]).answer) == "in rotation"
 
 
 def test_the_arm_of_the_host_brings_it_back(here: Here) -> None:

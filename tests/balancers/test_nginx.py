@@ -11,6 +11,7 @@ import pytest
 
 from releases.answer import Answer
 from releases.arming import guarded
+from releases.balancers.kind import marked
 from releases.balancers.kinds import balancer
 from releases.balancers.nginx import drained
 from releases.plan import Step
@@ -32,7 +33,7 @@ def steps(here: Here, include: Path, server: str = "web1:8000", **more: object) 
     settings = {"kind": "nginx", "include": str(include), "server": server, "test": "true", "reload": "true", **more}
     found = balancer("web1", "web1", config(balancer=settings, root=PurePosixPath(here.root)))
     assert found
-    each = (found.check(), *found.drain(7), *found.undrain(7))
+    each = (found.check(), found.ask(), *found.drain(7), *found.undrain(7))
     return {step.name: step for step in each if step}
 
 
@@ -72,6 +73,14 @@ def test_only_the_line_of_the_server_is_changed_and_changed_back(here: Here, inc
     ok(here.run(steps(here, include, "web3:8000")["undrain"]))
     assert include.read_text() == LINES.replace("\tweb3:8000 down backup", "\tweb3:8000 backup")
     assert (include.stat().st_mode & 0o777, [p.name for p in include.parent.iterdir()]) == (0o640, ["servers.conf"])
+
+
+def test_it_is_asked_how_a_server_is_marked(here: Here, include: Path) -> None:
+    """By its line alone; a file that cannot be read is an error, not an answer."""
+    said = {name: marked(ok(here.run(steps(here, include, f"{name}:8000")["state"]))) for name in ("web1", "web3", "w")}
+    assert said == {"web1": "in rotation", "web3": "drained", "w": "not known there"}
+    ran = here.run(steps(here, here.base / "none.conf")["state"])
+    assert (ran.code, "none.conf cannot be read by" in ran.err) == (66, True)
 
 
 def test_who_is_the_last_one_up_stays(here: Here, include: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,17 +41,23 @@ class Balanced(Fleet):
         super().configure(f"{more}{servers if '[balancer]' in more else ''}", build=build, settle_s=settle_s)
 
 
-@pytest.fixture(scope="module")
-def site(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Balanced, HAProxy]]:
-    """Three hosts with a release, behind a balancer that sees them up."""
+@contextmanager
+def behind_haproxy(sshd: Sshd, base: Path) -> Iterator[tuple[Balanced, HAProxy]]:
+    """Three hosts with a release, and a balancer on a host of its own that sees them up."""
     require(missing("haproxy", "haproxy"))
-    base = tmp_path_factory.mktemp("balanced")
     found = Balanced(base / "shop", base / "srv", sshd.address, sshd.ssh_config)
     found.deploy("v0")
     (base / "balancer").mkdir()
     roots = {name: found.root / name for name in NAMES}
     with serving(roots) as ports, HAProxy(base, ports) as running:
         yield found, running
+
+
+@pytest.fixture(scope="module")
+def site(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Balanced, HAProxy]]:
+    """One for all tests of this file."""
+    with behind_haproxy(sshd, tmp_path_factory.mktemp("balanced")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ PARTS = frozenset(
         "base",
         "facts",
         "health",
+        "held",
         "settling",
         "told",
         "untold",
