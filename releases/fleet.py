@@ -245,12 +245,8 @@ class Fleet:
 
     def _holder(self, name: str) -> Mapping[str, str]:
         """What others read who find our lock."""
-        found = {
-            "who": self.author.who,
-            "place": self.author.place,
-            "since": _now(),
-            "mark": f"{self.mark} {name}",
-        }
+        mark = f"{self.mark} {name}"
+        found = {"who": self.author.who, "place": self.author.place, "since": _now(), "mark": mark}
         return found | ({"ci": self.author.ci} if self.author.ci else {})
 
     def _surveying(self, name: str) -> Step:

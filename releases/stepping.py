@@ -109,7 +109,7 @@ class Stepper:
     def _judged(self, name: str, step: Step) -> Verdict:
         """Ask until the judge is content; `StepFailed` when it never is."""
         verdict = self._inquired(name, step)
-        if verdict.again and (name, step.label) not in self.repeated:
+        if not verdict and verdict.again and (name, step.label) not in self.repeated:
             self.repeated.add((name, step.label))
             self._again(name, verdict.again)
             verdict = self._inquired(name, step)
