@@ -97,7 +97,7 @@ class Fleet:
         return self.each(places, self._looked)
 
     def _looked(self, name: str) -> Answer:
-        self._lock(name, connect(self.places[name]), locked=False, wait_s=0.0)
+        self._lock(name, self.dialing.open(self.places[name]), locked=False, wait_s=0.0)
         return self.run(name, Step("lock", {"root": self.places[name].config.root}, ""))
 
     def reopen(self, name: str, *, within_s: float) -> Surveyed:

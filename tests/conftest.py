@@ -26,6 +26,12 @@ class Together(LoadScopeScheduling):
         return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of the fault ring is run."""
+    parser.addoption("--whole", action="store_true", help="every step of every verb meets every fault")
+    parser.addoption("--seed", type=int, default=1, help="which step meets which fault, and where in its script")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """The hook of xdist that names the scheduler."""

@@ -60,6 +60,11 @@ class Gate:
         for call in self.state.glob("call.*"):
             call.unlink()
 
+    def admit(self) -> None:
+        """Let what waits go, and every step after it come."""
+        (self.state / "closed").unlink(missing_ok=True)
+        self.let()
+
     def count(self, last: int | str = 0) -> None:
         """Count the calls of tools from now on; the one with the number or name *last* blocks.
 

@@ -1,0 +1,81 @@
+"""What must hold after any fault; the host is given nothing but time."""
+
+from tests.app import until
+from tests.faults.scene import Scene
+from tests.faults.site import Site
+from tests.faults.stage import Stage
+from tests.faults.verbs import OLD
+
+KNOWN = {
+    "app", "boot", "journal.jsonl", "manifests", "lock", "lock.info", "armed", "confirmed", "pins", "rehearsal.log",
+}  # fmt: skip
+
+
+def settled(stage: Stage, site: Site) -> bool:
+    """Has the host done all it does by itself?"""
+    armed = [name for name in site.inside("armed") if not name.endswith(".new")]
+    return not site.locked and not armed and not stage.left(site)
+
+
+def mended(scene: Scene, *, confirmed: bool | None, live: str = OLD) -> str:
+    """Let the host see to itself, and hold it to the promises; returns the release that is live, in a word.
+
+    *confirmed*: had the switch been? None: ask the journal. *live* is what must be live otherwise.
+    """
+    stage, site = scene.stage, scene.site
+    stage.gate.open()
+    until(lambda: not site.locked, what="the lock")
+    until(lambda: settled(stage, site), what="the end of the dead man's switch")
+    if confirmed is None:
+        confirmed = "live" in scene.said or str(scene.verb.number) in site.inside("confirmed")
+    assert site.live == (scene.verb.new if confirmed else live), (confirmed, site.journal[-6:])
+    assert site.runs == str((site.root / "current").resolve())
+    site.address = stage.plain.address
+    site.configure(scene.verb.more, settle_s=0.05)
+    truthful(site)
+    again(site, another=confirmed)
+    tidy(stage, site)
+    return "new" if confirmed else "old"
+
+
+def truthful(site: Site) -> None:
+    """`status` names what is live, and what became of the last deploy."""
+    result = site.run("status", "--host", "prod", "--json")
+    assert result.code == 0, result.err
+    (row,) = next(e["hosts"] for e in result.events if e["event"] == "answer")
+    assert row["live"] == (site.root / "current").resolve().name
+    number, said = site.last["deploy"], site.events(site.last["deploy"])
+    named = f"{site.last['verb']} {number}"
+    if "reverted" in said:
+        assert row["note"] == f"{named} was taken back"
+    elif "failed" in said:
+        assert row["note"].startswith(f"{named} failed: ")
+    elif "live" not in said and str(number) not in site.inside("confirmed"):
+        assert row["note"].startswith(f"{named} of ")
+        assert "was interrupted" in row["note"]
+    elif site.inside("confirmed"):
+        assert row["note"] == f"confirmed, and what was replaced was not told to stop yet: {number}"
+    else:
+        assert row["note"] == ""
+
+
+def again(site: Site, *, another: bool) -> None:
+    """The next plain deploy succeeds; after a whole one it is *another*."""
+    if another:
+        site.write("v5")
+    result = site.run("deploy", "--host", "prod")
+    assert result.code == 0, result.err
+    assert site.live == ("v5" if another else "v4")
+
+
+def tidy(stage: Stage, site: Site) -> None:
+    """Nothing is left that the journal does not know."""
+    known = {event.get("release") for event in site.journal}
+    manifests = {name.removesuffix(".gz") for name in site.inside("manifests")}
+    assert set(site.releases) == manifests
+    assert manifests <= known
+    assert list(site.root.glob("current.*")) == []
+    assert (site.inside("armed"), site.inside("confirmed")) == ([], [])
+    assert set(site.inside(".")) <= KNOWN
+    assert {path.name for path in site.root.iterdir()} == {"current", "releases", "shared", ".switchover"}
+    until(lambda: not stage.left(site), what=f"the end of {stage.left(site)}")

@@ -1,0 +1,85 @@
+"""One verb on one host that is about to meet a fault at one of its steps."""
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.app import Result
+from tests.faults.client import Client
+from tests.faults.site import Site
+from tests.faults.stage import Stage
+from tests.faults.verbs import Verb
+
+
+@dataclass
+class Scene:
+    """*verb* at *step*; *seed* decides which of its calls is the one that is interrupted."""
+
+    stage: Stage
+    site: Site
+    verb: Verb
+    step: str
+    seed: str = "0"
+    client: Client = field(init=False)
+
+    def start(self) -> Client:
+        """Type the command."""
+        self.client = self.stage.client(self.site, *self.verb.words)
+        return self.client
+
+    def reach(self) -> int:
+        """The command has come to the step, which waits; returns its pid."""
+        self.start()
+        return self.stage.reach(self.client, self.verb, self.step)
+
+    def block(self) -> int:
+        """The step is in its middle, and waits; returns the pid of the call."""
+        call = self.call
+        self.start()
+        return self.stage.block(self.client, self.verb, self.step, call)
+
+    @property
+    def call(self) -> int:
+        """Which call is the middle one: any but those of the first and the last quarter."""
+        calls = self.stage.calls(self.verb).get(self.step, 1)
+        quarter = calls // 4
+        return random.Random(f"{self.seed} {self.verb.name} {self.step}").randint(1 + quarter, max(1, calls - quarter))
+
+    @property
+    def said(self) -> list[str]:
+        """What the journal says of this deploy."""
+        return self.site.events(self.verb.number) if self.verb.new else []
+
+    def end(self) -> Result:
+        """The command ends by itself: its last word is an outcome that is true."""
+        result = self.client.end()
+        last = self.client.events[-1] if self.client.events else {}
+        assert last.get("event") == "outcome", (result, self.client.events[-4:])
+        assert last["exit"] == result.code, (result, last)
+        if self.verb.new and result.code in (0, 11, 12):
+            assert ("live" in self.said, "reverted" in self.said) == (result.code == 0, result.code == 12), (
+                result.code,
+                self.said,
+                self.client.events[-5:],
+            )
+        return result
+
+
+def parent(pid: int) -> int:
+    """Of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def name(pid: int) -> str:
+    """Of its program."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def session(site: Site, pid: int) -> int:
+    """The shell of the session: the one that holds the lock, else the one below sshd that *pid* descends from."""
+    if site.locked:
+        return int(json.loads((site.root / ".switchover" / "lock.info").read_text())["pid"])
+    while not name(parent(pid)).startswith("sshd"):
+        pid = parent(pid)
+    return pid

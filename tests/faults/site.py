@@ -1,0 +1,138 @@
+"""The site whose deploys are interrupted: it has everything that has a step of its own."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.app import App
+from tests.sshd import Sshd
+
+# A shared file and directory, a command of each sort, and a process, whose number lies beside the root: as on any host,
+# it is on another file system than what fills up.
+MORE = """
+[shared]
+files = [".env"]
+dirs = ["media"]
+[prepare]
+commands = ["cp version prepared"]
+[migrations]
+kind = "command"
+pending = "grep -qx $(cat version) ../../shared/schema || echo expand $(cat version)"
+expand = "cat version >>../../shared/schema"
+[processes.web]
+kind = "command"
+rehearse = "test -f last"
+reload = "sh reload"
+prove = "readlink /proc/$(cat ../../../pid)/cwd"
+[hooks]
+before_switch = ["ls"]
+after_switch = ["ls"]
+[keep]
+releases = 3
+"""
+# The number in the file may be a stranger's by now: a reload may have been cut short behind its kill.
+RELOAD = """\
+root=$(cd -P ../.. && pwd -P)
+old=$(cat ../../../pid 2>/dev/null)
+case $(readlink "/proc/${old:-none}/cwd") in "$root/releases/"*) kill "$old" ;; esac
+setsid sh -c 'echo $$ >../../../new; mv ../../../new ../../../pid; exec sleep 72h' >/dev/null 2>&1 &
+until [ "$(cat ../../../pid 2>/dev/null)" != "$old" ]; do sleep 0.02; done
+"""
+
+
+class Site(App):
+    """A project of which every release says its version first and last."""
+
+    @classmethod
+    def at(cls, home: Path, sshd: Sshd, address: str, *, more: str = MORE) -> "Site":
+        """The project in *home*, with its root there, too, and what is shared."""
+        site = cls(home / "shop", home / "srv", address, sshd.ssh_config)
+        site.configure(more, settle_s=0.05)
+        (site.root / "shared").mkdir(exist_ok=True)
+        (site.root / "shared" / ".env").write_text("A=1\n")
+        (site.root / "shared" / "schema").touch()
+        return site
+
+    def write(self, version: str) -> None:
+        """The version is a line in two files: a release is complete when both say the same."""
+        for name in ("version", "last"):
+            (self.folder / name).write_text(f"{version}\n")
+        (self.folder / "reload").write_text(RELOAD)
+
+    @contextmanager
+    def running(self) -> Iterator["Site"]:
+        """Its process runs what is live; whatever runs there at the end is ended."""
+        self.pid.unlink(missing_ok=True)
+        subprocess.run(["sh", "reload"], cwd=self.root / "current", check=True)
+        try:
+            yield self
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End its process; not a stranger that has its number by now."""
+        if self.runs.startswith(f"{self.root.resolve()}/releases/"):
+            os.kill(self.daemon, signal.SIGKILL)
+
+    @property
+    def live(self) -> str:
+        """Without the end of its line."""
+        return super().live.strip()
+
+    @property
+    def pid(self) -> Path:
+        """The file with the number of its process."""
+        return self.root.parent / "pid"
+
+    @property
+    def daemon(self) -> int:
+        """The process of the site."""
+        try:
+            return int(self.pid.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    @property
+    def runs(self) -> str:
+        """The release that the process runs in."""
+        try:
+            return os.readlink(f"/proc/{self.daemon}/cwd")
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def locked(self) -> bool:
+        """Does anybody hold the lock?"""
+        with (self.root / ".switchover" / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def inside(self, name: str) -> list[str]:
+        """What lies in a directory of .switchover."""
+        path = self.root / ".switchover" / name
+        return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+
+    def events(self, number: int) -> list[str]:
+        """What the journal says of one deploy."""
+        return [e["event"] for e in self.journal if e.get("deploy") == number and e["event"] != "step"]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """How the last deploy was begun."""
+        return next(event for event in reversed(self.journal) if event["event"] == "deploy")
+
+
+def copied(tree: Path, to: Path) -> None:
+    """The root *tree*, also with an arm, whose scripts name the root, at *to*."""
+    shutil.copytree(tree, to, symlinks=True, dirs_exist_ok=True)
+    for script in (to / ".switchover" / "armed").glob("*/*"):
+        script.write_text(script.read_text().replace(str(tree), str(to)))

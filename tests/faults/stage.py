@@ -1,0 +1,169 @@
+"""The host of the ring: its tools wait when they are told to, its line fails when it is told to."""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.client import Client
+from tests.faults.site import Site, copied
+from tests.faults.verbs import Verb
+from tests.gate import Gate
+from tests.sshd import Line, Sshd
+
+
+@dataclass
+class Stage:
+    """One host; *plain* reaches it without a gate and a line, *kept* is shared with other workers."""
+
+    sshd: Sshd
+    plain: Sshd
+    gate: Gate
+    line: Line
+    kept: Path
+    known: dict[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @contextmanager
+    def site(self, home: Path, verb: Verb, *, more: str = "") -> Iterator[Site]:
+        """The site as *verb* finds it, on a root of its own below *home*: v3 live, v4 to be deployed over the line."""
+        self.gate.reset()
+        self.line.pass_()
+        copied(self.tree(verb.before), home / "srv")
+        site = Site.at(home, self.sshd, self.line.address, more=verb.more + more)
+        site.write("v4")
+        try:
+            with site.running():
+                yield site
+        finally:
+            self.line.cut()
+            self.gate.reset()
+
+    def client(self, site: Site, *words: str) -> Client:
+        """Start a command, whose steps wait to be let in."""
+        self.gate.reset()
+        self.gate.close()
+        return Client(site.start(*words, "--json"))
+
+    def reach(self, client: Client, verb: Verb, step: str) -> int:
+        """Let all steps pass up to *step*, which waits; returns its pid."""
+        opening = iter(verb.opening)
+        while True:
+            kind, pid = self.gate.arrived()
+            assert kind, f"{step} never came: {client.end()} {client.events}"
+            if (client.step or next(opening, "")) == step:
+                return pid
+            self.gate.let()
+
+    def block(self, client: Client, verb: Verb, step: str, call: int | str) -> int:
+        """Let *step* begin, and block it at a call of a tool, by number or name; returns the pid of that.
+
+        That of the step itself where it ends without so many calls: what it waits for took it fewer turns this time.
+        """
+        at = self.reach(client, verb, step)
+        self.gate.count(call)
+        self.gate.admit()
+        while not (found := self.gate.arrived(limit_s=0.2))[0]:
+            if not alive(at):
+                self.gate.open()
+                return at
+        assert found[0] == "call"
+        return found[1]
+
+    def drain(self, pid: int) -> None:
+        """Let what is blocked go on if it does not end with its session: it unpacks a stream, or waits for the lock."""
+        end = time.monotonic() + 1.5
+        while alive(pid):
+            if time.monotonic() > end:
+                self.gate.let()
+                return
+            time.sleep(0.02)
+
+    def left(self, site: Site) -> list[str]:
+        """The processes that sessions left, but for the one of the site."""
+        found = []
+        for pid in (*self.sshd.processes(), *self.plain.processes()):
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+            except OSError:
+                continue
+            if pid != site.daemon and command:
+                found.append(f"{pid} {command}")
+        return found
+
+    def calls(self, verb: Verb) -> Mapping[str, int]:
+        """How many tools each step of *verb* calls, in the order of the steps: learned once, from a whole run."""
+        if verb.name not in self.known:
+            self.known[verb.name] = json.loads(
+                self._once(f"{verb.name}.calls", lambda to: self._learn(verb, to)).read_text()
+            )
+        return self.known[verb.name]
+
+    def tree(self, name: str) -> Path:
+        """A root as it was made once: three releases ``proven``."""
+        return self._once(name, _TREES[name].__get__(self))
+
+    def _once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """What *make* leaves at a path, made by the first worker that asks."""
+        path = self.kept / name
+        with (self.kept / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                making = self.kept / f".{name}"
+                make(making)
+                making.rename(path)
+        return path
+
+    def _proven(self, to: Path) -> None:
+        home = to.with_suffix(".home")
+        site = Site.at(home, self.plain, self.plain.address)
+        for version in ("v1", "v2", "v3"):
+            site.deploy(version)
+        site.end()
+        (home / "srv").rename(to)
+
+    def _learn(self, verb: Verb, to: Path) -> None:
+        with self.site(to.with_suffix(".home"), verb) as site:
+            found, opening, last = dict[str, int](), iter(verb.opening), ""
+            client = self.client(site, *verb.words)
+            while not client.ended:
+                if self.gate.arrived(limit_s=0.2)[0]:
+                    found.update({last: len(self.gate.calls)} if last else {})
+                    last = client.step or next(opening, "?")
+                    self.gate.count()
+                    self.gate.let()
+            found[last] = len(self.gate.calls)
+            assert client.end().code == 0, client.events[-3:]
+            to.write_text(json.dumps(found))
+
+
+_TREES: Mapping[str, Callable[[Stage, Path], None]] = {"proven": Stage._proven}
+
+
+def alive(pid: int) -> bool:
+    """Does it run?"""
+    return Path(f"/proc/{pid}").exists()
+
+
+@contextmanager
+def stage(home: Path, kept: Path) -> Iterator[Stage]:
+    """The host, with its own files in *home*."""
+    gate = Gate(home / "gate")
+    kept.mkdir(exist_ok=True)
+    with (
+        Sshd(force_shell="sh", environment={"PATH": str(gate.bin)}) as sshd,
+        Sshd() as plain,
+        sshd.line() as line,
+    ):
+        _introduce(sshd, plain)
+        yield Stage(sshd, plain, gate, line, kept)
+
+
+def _introduce(known: Sshd, other: Sshd) -> None:
+    """Who knows the one, and may log in there, knows the other, too."""
+    with known.known_hosts.open("a") as file:
+        file.write(other.known_hosts.read_text())
+    with (other.home / "authorized_keys").open("a") as file:
+        file.write(known.identity.with_suffix(".pub").read_text())
