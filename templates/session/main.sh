@@ -16,7 +16,7 @@ if [ -n "$1" ]; then
   root=${private%/*}
   [ -e "$root" ] || { say "FAIL $2 66 $root does not exist"; exit 66; }
   [ -d "$root" ] || { say "FAIL $2 65 $root is a file, not a directory"; exit 65; }
-  problem=$({ { [ -d "$private" ] || mkdir -m 0700 "$private"; } && : >>"$1"; } 2>&1) || {
+  problem=$({ { [ -d "$private" ] || mkdir -m 0700 "$private" || [ -d "$private" ]; } && : >>"$1"; } 2>&1) || {
     case $problem in *"ermission denied") code=77 ;; *) code=73 ;; esac
     say "FAIL $2 $code $(id -un 2>/dev/null || id -u) cannot write $1: ${problem##*: }"
     exit $code

@@ -200,3 +200,14 @@ def test_a_word_of_the_session_begins_a_line_whatever_a_profile_printed(here: He
     with here.session() as talk:
         until(lambda: talk.err.data.endswith(b"\n"), what="READY on stderr")
         assert bytes(talk.out.data) == bytes(talk.err.data) == f"\nREADY {talk.word}\n".encode()
+
+
+def test_two_first_sessions_at_once_both_get_to_the_lock(here: Here) -> None:
+    """P5: another one may have made the directory of the lock between our look and our turn."""
+    here.private.rename(here.base / "before")
+    mkdir = here.base / "bin" / "mkdir"
+    mkdir.unlink(missing_ok=True)
+    mkdir.write_text(f'#!{here.sh}\n/bin/mkdir -m 0700 "{here.private}"\nexec /bin/mkdir "$@"\n')
+    mkdir.chmod(0o755)
+    with here.session() as talk:
+        assert talk.first == f"READY {talk.word}"
