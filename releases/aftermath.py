@@ -15,8 +15,6 @@ from .plan import Phase, Plan, Step
 from .rotation import Rotation
 from .surveyed import Surveyed
 
-RECONNECT_S = 75.0  # longer than the host's own patience with a silent line
-
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
@@ -127,7 +125,7 @@ class Aftermath:
                 with suppress(OutcomeUnknown):
                     return self.fleet.survey(name)
             self.fleet.report.say("reconnecting to see what is true", name)
-            return self.fleet.reopen(name, within_s=RECONNECT_S)
+            return self.fleet.reopen(name, within_s=self.fleet.targets[name].config.connection.reconnect_s)
         except ReleaseError as error:
             self.fleet.report.say(str(error))
             return None

@@ -15,9 +15,8 @@ from paramiko.hostkeys import InvalidHostKey
 
 from .config import Target
 from .errors import HostKeyRefused, ReleaseError, Unreachable
+from .settings import Limits
 from .targets import by_hand
-
-CONNECT_S = 10
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs a traceback of what it raises, too
 
@@ -44,26 +43,27 @@ def fingerprint(key: paramiko.PKey) -> str:
 def connect(target: Target, *, ssh_config: Path | None = None) -> Connection:
     """Open the connection and authenticate, jump hosts first; nothing has been run on any host when this returns.
 
-    Costs 6 round trips with our socket (TCP_NODELAY), 8 with paramiko's own. A silent line is noticed in 20 s.
+    Costs 6 round trips with our socket (TCP_NODELAY), 8 with paramiko's own. A silent line is given up in time.
     Raises `HostKeyRefused`, or `Unreachable` for all else that keeps us out.
     """
+    limits = target.config.connection
     hops = _hops(_fabric(target, ssh_config))
     for hop in hops:
         last = hop is hops[-1]
         host = target.name if last else f"{target.name}: jump host {hop.original_host}"
         try:
-            _prepare(hop, host)
-            _open(hop, host, target.ssh if last else _by_hand(hop))
+            _prepare(hop, host, limits.connect_s)
+            _open(hop, host, target.ssh if last else _by_hand(hop), limits)
         except ReleaseError:
             _close(hops)
             raise
     return hops[-1]
 
 
-def _open(hop: Connection, host: str, ssh: str) -> None:
+def _open(hop: Connection, host: str, ssh: str, limits: Limits) -> None:
     try:
         if not hop.gateway:
-            hop.connect_kwargs["sock"] = _socket(hop.host, hop.port)
+            hop.connect_kwargs["sock"] = _socket(hop.host, hop.port, limits)
         hop.open()
     except paramiko.BadHostKeyException as error:
         raise HostKeyRefused(
@@ -82,7 +82,7 @@ def _open(hop: Connection, host: str, ssh: str) -> None:
                 hint=f"does `{ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
             ) from error
         raise Unreachable(
-            f"{host}: no SSH connection to {hop.host}:{hop.port}: {_why(error)}",
+            f"{host}: no SSH connection to {hop.host}:{hop.port}: {_why(error, limits.connect_s)}",
             hint=f"is it up? `{ssh}` shows more",
         ) from error
 
@@ -108,7 +108,7 @@ def _fabric(target: Target, ssh_config: Path | None) -> Connection:
             port=target.port,
             config=config,
             gateway=_gateway(target, config),
-            connect_timeout=CONNECT_S,
+            connect_timeout=target.config.connection.connect_s,
         )
 
 
@@ -121,7 +121,7 @@ def _gateway(target: Target, config: FabricConfig) -> Connection | bool | None:
     return gateway
 
 
-def _prepare(hop: Connection, host: str) -> None:
+def _prepare(hop: Connection, host: str, limit_s: float) -> None:
     """What ssh would do for this hop too: its known hosts, and no others; its keys; and no wait without an end."""
     hop.client.set_missing_host_key_policy(_Strict(host, hop))
     for known in _known_hosts(hop):
@@ -129,12 +129,12 @@ def _prepare(hop: Connection, host: str) -> None:
             if known.exists():
                 hop.client.load_system_host_keys(str(known))
     _alias(hop)
-    hop.connect_timeout = CONNECT_S
+    hop.connect_timeout = limit_s
     if keys := hop.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
         hop.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
-    hop.connect_kwargs.setdefault("banner_timeout", CONNECT_S * 2)  # that of the whole start ends first
-    hop.connect_kwargs.setdefault("auth_timeout", CONNECT_S * 2)
-    hop.connect_kwargs.setdefault("channel_timeout", CONNECT_S * 2)  # of a jump host; paramiko's own is an hour
+    hop.connect_kwargs.setdefault("banner_timeout", limit_s * 2)  # that of the whole start ends first
+    hop.connect_kwargs.setdefault("auth_timeout", limit_s * 2)
+    hop.connect_kwargs.setdefault("channel_timeout", limit_s * 2)  # of a jump host; paramiko's own is an hour
     if hop.ssh_config.get("identitiesonly", "no") == "yes":
         hop.connect_kwargs.update(look_for_keys=False, allow_agent=False)
 
@@ -172,15 +172,16 @@ def _name(connection: Connection) -> str:
     return connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
 
 
-def _socket(host: str, port: int) -> socket.socket:
-    opened = socket.create_connection((host, port), timeout=CONNECT_S)
+def _socket(host: str, port: int, limits: Limits) -> socket.socket:
+    opened = socket.create_connection((host, port), timeout=limits.connect_s)
+    pulse_s = max(1, round(limits.silent_s / 4))
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
-        ("TCP_KEEPIDLE", 5),
-        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPIDLE", pulse_s),
+        ("TCP_KEEPINTVL", pulse_s),
         ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", 20_000),
+        ("TCP_USER_TIMEOUT", round(limits.silent_s * 1000)),
     ):
         if hasattr(socket, option):  # macOS lacks some of them
             opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
@@ -209,10 +210,10 @@ def _short(file: Path) -> str:
     return f"~/{file.relative_to(Path.home())}" if file.is_relative_to(Path.home()) else str(file)
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, limit_s: float) -> str:
     said = " ".join((getattr(error, "strerror", None) or str(error)).split())
     if isinstance(error, TimeoutError) or "timed out" in said or said == "No existing session":  # what paramiko says
-        return f"no answer within {CONNECT_S} s"
+        return f"no answer within {limit_s:g} s"
     if "protocol banner" in said:
         return "it was closed before a greeting of SSH came"
     return said or "the connection was closed"

@@ -226,6 +226,7 @@ class Fleet:
                     lock=lock,
                     hear=lambda line: self.report.say(line, name),
                     first=[(_script(step, 0), step.timeout_s) for step in asked],
+                    limits=self.places[name].config.connection,
                 )
                 break
             except Refused as error:

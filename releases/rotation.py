@@ -10,8 +10,6 @@ from .fleet import Fleet
 from .inquiry import Inquiry
 from .plan import HERE, LEAVING, RETURNING, Plan, Step, Verdict
 
-RECONNECT_S = 75.0
-
 
 @dataclass(slots=True)
 class Rotation:
@@ -80,7 +78,7 @@ class Rotation:
                 raise Unreachable(f"{step.via} cannot be reached; it brings {step.process} back by itself")
             self.lost.add(step.via)
             self.fleet.report.say("reconnecting to bring back what is out of rotation", step.via)
-            self.fleet.rejoin(step.via, within_s=RECONNECT_S)
+            self.fleet.rejoin(step.via, within_s=self.fleet.places[step.via].config.connection.reconnect_s)
             self.lost.discard(step.via)
         quiet = step.judge or step.name in RETURNING  # its beginning is not journaled: a full disk must not stop it
         return self.fleet.run(name, step, number=0 if quiet else self.plan.number)

@@ -1,6 +1,7 @@
 """One host over SSH: the lock, run a script, send a stream, close."""
 
 import json
+import math
 import os
 import select
 import sys
@@ -18,13 +19,12 @@ from .channels import Spare, execute
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
 from .scripts import quoted, source
+from .settings import Limits
 from .streams import KEPT, NOT_BEGUN, Hear, Heard, Stream, Tail, feed, text_of
 from .targets import by_hand
 
-BEAT_S = 20
-SILENCE_S = 60  # the host gives the session up after this long without a beat
-PULSE_S = 5  # sshd itself is asked for a sign of life so often,
-SILENT_S = 20  # and the line given up after this long without any
+BEATS = 3  # so many go to a host before it gives the session up
+PULSES = 4  # so often sshd itself is asked for a sign of life before the line is given up
 OPEN_S = 30
 SEPARATOR = b"\x1e"  # between the steps of one line
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a step is one
@@ -53,8 +53,10 @@ class Session:
         lock: str = "",
         hear: Hear = print,
         first: Sequence[Script] = (),
+        limits: Limits | None = None,
     ) -> None:
         self.host, self.hear, self.connection = host, hear, connection
+        self.limits = limits or Limits()
         self.word = os.urandom(12).hex().encode()
         self._out, self._err = bytearray(), bytearray()
         self._step = "the start of the session"
@@ -63,7 +65,7 @@ class Session:
         self._closed = threading.Event()
         self._ahead = deque[bytes]()
         self._spare: Spare | None = None
-        self._channel = self._exec(lock, self.word.decode(), str(SILENCE_S))
+        self._channel = self._exec(lock, self.word.decode(), str(math.ceil(self.limits.lock_s)))
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
         chained = self._chained(first)
         self._send(b"%s\n" % _line(program) + chained)
@@ -98,7 +100,7 @@ class Session:
         if len(line) >= ARGUMENT:
             why = f"its script has {len(line)} bytes, and a host takes {ARGUMENT - 1} at most"
             raise StepFailed(self.host, name, 7, [why], hint="put long commands into a script that is shipped")
-        said, err, code = self._answered(line, timeout_s + SILENCE_S, out)
+        said, err, code = self._answered(line, timeout_s + self.limits.lock_s, out)
         if code and code == finds:
             code = 0
         if code == 124:
@@ -121,7 +123,7 @@ class Session:
     def _forget(self) -> None:
         """Wait for what was sent ahead and is not asked for any more."""
         while self._ahead:
-            self._end(float(self._ahead[0].partition(b" ")[0]) + SILENCE_S, None)
+            self._end(float(self._ahead[0].partition(b" ")[0]) + self.limits.lock_s, None)
             self._ahead.popleft()
 
     @staticmethod
@@ -143,7 +145,7 @@ class Session:
         """
         self._step, limit = name, max(1, round(timeout_s))
         spare, self._spare = self._spare, None
-        channel = self._exec(directory, limit_s=limit + SILENCE_S, spare=spare)
+        channel = self._exec(directory, limit_s=limit + self.limits.lock_s, spare=spare)
         said = Tail(channel)
         stream = Stream(channel, self._unknown, self._lives)
         try:
@@ -154,7 +156,7 @@ class Session:
             if not channel.exit_status_ready():
                 raise self._lost(error.why) from error
         tail = said.whole()
-        if not channel.status_event.wait(limit + SILENCE_S) or channel.exit_status < 0:
+        if not channel.status_event.wait(limit + self.limits.lock_s) or channel.exit_status < 0:
             raise self._lost()
         channel.close()
         if channel.exit_status:
@@ -173,7 +175,7 @@ class Session:
         the end of the block, when more than that came. What it prints on stderr is lost. Nothing is held in memory.
         """
         limit = max(1, round(timeout_s))
-        channel = self._exec(directory, limit_s=limit + SILENCE_S)
+        channel = self._exec(directory, limit_s=limit + self.limits.lock_s)
         stream = Stream(channel, self._unknown, self._lives)
 
         def read(count: int) -> bytes:
@@ -198,7 +200,7 @@ class Session:
 
     def _short(self, name: str, channel: paramiko.Channel) -> StepFailed | OutcomeUnknown:
         """Why nothing comes any more: the command has ended, or the line has."""
-        if not channel.status_event.wait(SILENCE_S) or channel.exit_status < 0:
+        if not channel.status_event.wait(self.limits.lock_s) or channel.exit_status < 0:
             return self._unknown()
         return self._failed(name, channel.exit_status or 74, ["less was sent than its manifest says"])
 
@@ -313,7 +315,7 @@ class Session:
             raise self._lost(str(error)) from error
 
     def _beat(self) -> None:
-        while not self._closed.wait(BEAT_S):
+        while not self._closed.wait(self.limits.lock_s / BEATS):
             try:
                 self._send(b"\n")
             except OutcomeUnknown:
@@ -322,14 +324,14 @@ class Session:
     def _pulse(self) -> None:
         """Give up a line that is silent: TCP does not tell when what is dead lies behind a jump host."""
         transport, asked = self.connection.transport, None
-        while not self._closed.wait(PULSE_S):
+        while not self._closed.wait(self.limits.silent_s / PULSES):
             if not asked or not asked.is_alive():
                 if asked:
                     self._lives()
                 asked = threading.Thread(target=_ask, args=(transport,), name=f"ask {self.host}", daemon=True)
                 asked.start()
-            if time.monotonic() - self._alive > SILENT_S:
-                self._silent = f"not a sign of life for {SILENT_S} s"
+            if time.monotonic() - self._alive > self.limits.silent_s:
+                self._silent = f"not a sign of life for {self.limits.silent_s:g} s"
                 transport.close()
 
     def _lives(self) -> None:

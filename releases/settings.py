@@ -19,6 +19,7 @@ from .spelling import (
     HostName,
     OptionalShell,
     Output,
+    PatienceSeconds,
     Pattern,
     Planned,
     ProcessName,
@@ -123,6 +124,19 @@ class Strategy(Section):
         return hold
 
 
+class Limits(Section):
+    """How long a host that does not answer, a line without a sign of life and a client that is gone are waited for."""
+
+    connect_s: PatienceSeconds = 10.0
+    silent_s: PatienceSeconds = 20.0
+    lock_s: PatienceSeconds = 60.0
+
+    @property
+    def reconnect_s(self) -> float:
+        """Longer than the host waits with the lock."""
+        return self.lock_s * 1.25
+
+
 class Keep(Section):
     """What prune leaves."""
 
@@ -145,6 +159,7 @@ class Config(Section):
     hooks: Hooks = Hooks()
     strategy: Strategy = Strategy()
     balancer: Balancer | None = None
+    connection: Limits = Limits()
     keep: Keep = Keep()
 
     @field_validator("processes")

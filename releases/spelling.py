@@ -179,6 +179,7 @@ HostHeader = Annotated[
 Seconds = Annotated[float, Strict(), Field(gt=0, le=DAY_S, allow_inf_nan=False)]
 DrainSeconds = Annotated[float, Strict(), Field(gt=0, le=30 * DAY_S, allow_inf_nan=False)]
 SettleSeconds = Annotated[float, Strict(), Field(ge=0, le=3_600, allow_inf_nan=False)]
+PatienceSeconds = Annotated[float, Strict(), Field(ge=1, le=3_600, allow_inf_nan=False)]
 Amount = Annotated[int | str, amount(1)]
 AmountOrNone = Annotated[int | str, amount(0)]
 HostName = Annotated[str, Spelled(r"[A-Za-z0-9_\[][A-Za-z0-9._:/\[\]-]{0,260}", "a host of this file, by its name")]

@@ -728,3 +728,12 @@ def test_reading_a_config_imports_nothing_that_talks_to_hosts():
 def test_no_type_at_any_place_is_worse_than_a_mistake(written, key, value):
     path = written(top=f"{key} = {value}\n", hosts="")
     assert mistakes(path)
+
+
+def test_what_does_not_answer_is_waited_for_as_long_as_each_host_says(written):
+    far = '[hosts.prod]\nssh = ["web1"]\n[hosts.far]\nssh = ["web2"]\n[hosts.far.connection]\nlock_s = 90\n'
+    near, away = load(written(hosts=far), host="prod,far")
+    limits = near.config.connection
+    assert (limits.connect_s, limits.silent_s, limits.lock_s) == (10, 20, 60)
+    assert (away.config.connection.silent_s, away.config.connection.lock_s) == (20, 90)
+    assert all(target.config.connection.reconnect_s > target.config.connection.lock_s for target in (near, away))
