@@ -132,7 +132,12 @@ class Site(App):
 
 
 def copied(tree: Path, to: Path) -> None:
-    """The root *tree*, also with an arm, whose scripts name the root, at *to*."""
+    """The root *tree* at *to*."""
     shutil.copytree(tree, to, symlinks=True, dirs_exist_ok=True)
-    for script in (to / ".switchover" / "armed").glob("*/*"):
-        script.write_text(script.read_text().replace(str(tree), str(to)))
+    renamed(to, tree, to)
+
+
+def renamed(root: Path, old: Path, new: Path) -> None:
+    """An arm below *root*, whose scripts name it, says *new* in place of *old*."""
+    for script in (root / ".switchover" / "armed").glob("*/*"):
+        script.write_text(script.read_text().replace(str(old), str(new)))

@@ -2,15 +2,18 @@
 
 import fcntl
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.app import until
 from tests.faults.client import Client
-from tests.faults.site import Site, copied
-from tests.faults.verbs import Verb
+from tests.faults.site import Site, copied, renamed
+from tests.faults.verbs import VERBS, Verb
 from tests.gate import Gate
 from tests.sshd import Line, Sshd
 
@@ -25,6 +28,7 @@ class Stage:
     line: Line
     kept: Path
     known: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    clients: list[Client] = field(default_factory=list)
 
     @contextmanager
     def site(self, home: Path, verb: Verb, *, more: str = "") -> Iterator[Site]:
@@ -32,12 +36,19 @@ class Stage:
         self.gate.reset()
         self.line.pass_()
         copied(self.tree(verb.before), home / "srv")
+        if "prod,ahead" in verb.words:
+            copied(self.tree("ahead"), home / "ahead")
+            more += f'[hosts.ahead]\nssh = ["{self.plain.address}"]\nroot = "{home / "ahead"}"\n'
         site = Site.at(home, self.sshd, self.line.address, more=verb.more + more)
         site.write("v4")
         try:
             with site.running():
                 yield site
         finally:
+            for client in self.clients:
+                if not client.ended:
+                    client.kill()
+            self.clients.clear()
             self.line.cut()
             self.gate.reset()
 
@@ -45,7 +56,8 @@ class Stage:
         """Start a command, whose steps wait to be let in."""
         self.gate.reset()
         self.gate.close()
-        return Client(site.start(*words, "--json"))
+        self.clients.append(Client(site.start(*words, "--json")))
+        return self.clients[-1]
 
     def reach(self, client: Client, verb: Verb, step: str) -> int:
         """Let all steps pass up to *step*, which waits; returns its pid."""
@@ -102,7 +114,7 @@ class Stage:
         return self.known[verb.name]
 
     def tree(self, name: str) -> Path:
-        """A root as it was made once: three releases ``proven``."""
+        """A root as it was made once: three releases ``proven``, a fourth live ``ahead``, or ``armed`` by who died."""
         return self._once(name, _TREES[name].__get__(self))
 
     def _once(self, name: str, make: Callable[[Path], None]) -> Path:
@@ -124,6 +136,25 @@ class Stage:
         site.end()
         (home / "srv").rename(to)
 
+    def _ahead(self, to: Path) -> None:
+        home = to.with_suffix(".home")
+        copied(self.tree("proven"), home / "srv")
+        site = Site.at(home, self.plain, self.plain.address)
+        site.deploy("v4")
+        site.end()
+        (home / "srv").rename(to)
+
+    def _armed(self, to: Path) -> None:
+        with self.site(to.with_suffix(".home"), VERBS[0]) as site:
+            client = self.client(site, *VERBS[0].words)
+            self.reach(client, VERBS[0], "settled")
+            os.kill(int((site.root / ".switchover" / "armed" / "4" / "pid").read_text()), signal.SIGKILL)
+            client.kill()
+            self.gate.open()
+            until(lambda: not site.locked and not self.left(site), what="the end of its session")
+            copied(site.root, to)
+        renamed(to, to, self.kept / "armed")
+
     def _learn(self, verb: Verb, to: Path) -> None:
         with self.site(to.with_suffix(".home"), verb) as site:
             found, opening, last = dict[str, int](), iter(verb.opening), ""
@@ -139,7 +170,11 @@ class Stage:
             to.write_text(json.dumps(found))
 
 
-_TREES: Mapping[str, Callable[[Stage, Path], None]] = {"proven": Stage._proven}
+_TREES: Mapping[str, Callable[[Stage, Path], None]] = {
+    "proven": Stage._proven,
+    "ahead": Stage._ahead,
+    "armed": Stage._armed,
+}
 
 
 def alive(pid: int) -> bool:

@@ -11,7 +11,7 @@ from tests.hosts import ANA, A, B, C, D, config, host, live, manifest
 
 OLD = "v3"  # is live before; v1 and v2 were
 FEWER = MORE.replace("releases = 3", "releases = 1")
-LOCKED, READING = ("settle", "survey"), ("survey",)
+HERE, LOCKED = ("--host", "prod"), ("settle", "survey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +58,30 @@ def _settings(more: str) -> Config:
     return config(**tomllib.loads(more))
 
 
-def _plans() -> tuple[Plan, ...]:
-    """Deploy, rollback, prune, join: that they are those of the hosts, a test compares."""
-    lines, settings = [live(1, A), live(2, B, A), live(3, C, B)], _settings(MORE)
-    found = host(C, complete=[A, B, C], journal=lines, settings=settings)
-    few = host(C, complete=[A, B, C], journal=lines, settings=_settings(FEWER))
-    ahead = host(D, complete=[B, C, D], journal=[*lines, live(4, D, C)], settings=settings, name="web2")
-    shipped = deploy.Shipment(D, manifest("version"), bases={"web1": manifest("last")})
-    return (
-        deploy.deploy((found,), shipped, ANA),
-        rollback.rollback((found,), ANA),
-        prune.prune((few,)),
-        joining.join("web1", (found, ahead), ANA, copy=shipped),
-    )
+_LINES, _SETTINGS = (live(1, A), live(2, B, A), live(3, C, B)), _settings(MORE)
+_DIED = (
+    f'{{"event":"deploy","deploy":4,"verb":"deploy","release":"{D}"}}',
+    f'{{"event":"reverted","deploy":4,"verb":"deploy","release":"{D}"}}',
+)
+_FOUND = host(C, complete=[A, B, C], journal=_LINES, settings=_SETTINGS)
+_CROWDED = host(C, complete=[A, B, C], journal=_LINES, settings=_settings(FEWER))
+_TAKEN_BACK = host(C, complete=[A, B, C, D], journal=(*_LINES, *_DIED), settings=_SETTINGS)
+_AHEAD = host(D, complete=[B, C, D], journal=(*_LINES, live(4, D, C)), settings=_SETTINGS, name="web2")
+_SHIPPED = deploy.Shipment(D, manifest("version"), bases={"web1": manifest("last")})
 
-
-_DEPLOY, _ROLLBACK, _PRUNE, _JOIN = _plans()
 VERBS = (
-    Verb("deploy", ("deploy", "--host", "prod"), (*LOCKED, "manifest"), _DEPLOY, new="v4"),
-    Verb("rollback", ("rollback", "--host", "prod"), LOCKED, _ROLLBACK, new="v2"),
+    Verb("deploy", ("deploy", *HERE), (*LOCKED, "manifest"), deploy.deploy((_FOUND,), _SHIPPED, ANA), new="v4"),
+    Verb("rollback", ("rollback", *HERE), LOCKED, rollback.rollback((_FOUND,), ANA), new="v2"),
+    Verb(
+        "join",
+        ("join", "prod", "--host", "prod,ahead"),
+        (*LOCKED, "manifest"),
+        joining.join("web1", (_FOUND, _AHEAD), ANA, copy=_SHIPPED),
+        new="v4",
+        number=5,
+    ),
+    Verb("prune", ("prune", *HERE), LOCKED, prune.prune((_CROWDED,)), more=FEWER),
+    Verb("setup", ("setup", *HERE), ("survey", "setup"), None),
+    # What a session does that finds an arm, whose process has died, too, as in a reboot.
+    Verb("settle", ("prune", *HERE), LOCKED, prune.prune((_TAKEN_BACK,)), before="armed"),
 )
