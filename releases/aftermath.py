@@ -111,6 +111,8 @@ class Aftermath:
         """What is true on each host; None where it cannot be reached."""
         looked = self.fleet.each(self.plan.steps, self._look)
         found = {name: None if isinstance(host, ReleaseError) else host for name, host in looked.items()}
+        if self.plan.verb == "prune":  # no deploy: what became of the last one is not for it to say
+            return found
         for name, host in found.items():
             history = host.facts.history if host else None
             ended = history and any(history.ended(how, self.plan.number) for how in ("live", "reverted"))
