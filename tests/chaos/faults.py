@@ -131,7 +131,7 @@ def _full(host: Host, client: Client, pick: float) -> Undo | None:
     if not host.mounted:
         return None
     rest = host.root / "full"
-    with rest.open("wb") as file, suppress(OSError):
+    with suppress(OSError), rest.open("wb") as file:
         while True:
             file.write(b"-" * 4096)
             file.flush()

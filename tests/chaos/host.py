@@ -154,9 +154,7 @@ class Host:
         for line in text.splitlines():
             sha, mode, _, path = line.split(" ", 3)
             file = self.root / "releases" / release / path
-            if mode.startswith("100") and (
-                not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha
-            ):
+            if mode.startswith("100") and (not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha):
                 found.append(path)
         return found
 
