@@ -34,7 +34,7 @@ class Fault:
         """Any fault at any moment; one in forty lasts until everybody has lost patience."""
         long = chance.random() < 1 / 40
         return cls(
-            kind=chance.choice(tuple(KINDS)),
+            kind=chance.choice(DRAWN),
             host=chance.choice(hosts),
             client=chance.randrange(clients),
             at=chance.random(),
@@ -159,6 +159,16 @@ def _emptied(crowd: Path) -> None:
         crowd.rmdir()
 
 
+def _stall(host: Host, client: Client, pick: float) -> Undo:
+    """Everything arrives late, and nothing is lost: as when packets are, and TCP sends them again."""
+    host.line.delay_s = 0.5 + pick * 4
+
+    def end() -> None:
+        host.line.delay_s = 0.0
+
+    return end
+
+
 KINDS: dict[str, Callable[[Host, Client, float], Undo | None]] = {
     "kill": _signals(signal.SIGKILL),
     "interrupt": _signals(signal.SIGINT),
@@ -167,6 +177,7 @@ KINDS: dict[str, Callable[[Host, Client, float], Undo | None]] = {
     "terminate twice": _signals(signal.SIGTERM, signal.SIGTERM),
     "suspend": _signals(signal.SIGSTOP, signal.SIGCONT),
     "cut": _cut,
+    "stall": _stall,
     "silence": _silent,
     "process": _process,
     "shell": _shell,
@@ -174,3 +185,5 @@ KINDS: dict[str, Callable[[Host, Client, float], Undo | None]] = {
     "full": _full,
     "inodes": _inodes,
 }
+SLOW = ("silence", "daemon")  # clients wait long before they give up
+DRAWN = (*KINDS, *(kind for kind in KINDS if kind not in SLOW), *(kind for kind in KINDS if kind not in SLOW))

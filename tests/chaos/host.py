@@ -1,4 +1,4 @@
-"""One host of the walk: a root on a small disk of its own, behind an sshd and a line of its own; looked at from inside."""
+"""One host of the walk: a root on a small disk of its own, behind an sshd and a line of its own, seen from inside."""
 
 import fcntl
 import gzip
@@ -18,7 +18,7 @@ DISK = "size=24m,nr_inodes=2500"
 
 
 class Host:
-    """*name* is that of its table in deploy.toml. A context manager; without the right to mount its disk is not small."""
+    """*name* is that of its table in deploy.toml. A context manager; who may not mount has no small disk."""
 
     def __init__(self, name: str, home: Path, number: int) -> None:
         self.name, self.home, self.number = name, home, number
@@ -31,14 +31,12 @@ class Host:
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True)
         self.run.mkdir()
-        if os.geteuid() == 0:
-            mount = ["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(self.root)]
-            self.mounted = subprocess.run(mount, stderr=subprocess.DEVNULL).returncode == 0
+        self.mounted = os.geteuid() == 0 and self.mount()
         (self.run / "number").write_text(f"{self.number}\n")
         (self.run / "schema").touch()
         (self.root / "shared").mkdir()
         (self.root / "shared" / ".env").write_text("A=1\n")
-        self.sshd = self._ends.enter_context(Sshd())
+        self.sshd = self._ends.enter_context(self.server())
         self.line: Line = self._ends.enter_context(self.sshd.line())
         return self
 
@@ -46,6 +44,15 @@ class Host:
         self._ends.close()
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.root)], check=True)
+
+    def mount(self) -> bool:
+        """Give the root a disk of its own; False when it has none."""
+        mount = ["mount", "-t", "tmpfs", "-o", DISK, "tmpfs", str(self.root)]
+        return subprocess.run(mount, stderr=subprocess.DEVNULL).returncode == 0
+
+    def server(self) -> Sshd:
+        """The sshd, not started yet."""
+        return Sshd()
 
     @property
     def private(self) -> Path:
@@ -115,7 +122,7 @@ class Host:
     @property
     def daemons(self) -> list[int]:
         """The processes of the site; one, unless something is wrong."""
-        return [pid for pid in _pids() if _command(pid) == ["sleep", "72h", f"0.{self.number}"]]
+        return [pid for pid in _pids() if _command(pid)[1:] == ["72h", f"0.{self.number}"]]
 
     @property
     def left(self) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -61,8 +62,10 @@ def ended(client: Client) -> Iterator[str]:
         yield f"not JSON: {client.odd}"
     if "SIGKILL" in by or (by & ASKED and not client.events):
         return
+    if client.outcome and code in (-signal.SIGINT, -signal.SIGTERM) and by & ASKED:
+        return  # it had said all, and Python was ending
     if not client.outcome:
-        yield f"exit {code} without an outcome: {client.err[-500:]}"
+        yield f"exit {code} without an outcome: {client.err[-500:]} {client.events[-5:]}"
     elif client.outcome["exit"] != code:
         yield f"exit {code}, but it said {client.outcome}"
 
@@ -79,7 +82,7 @@ def truthful(client: Client, hosts: Mapping[str, Host], before: Mapping[str, str
         yield from (f"{code}, but {n} says {e}" for n, e in ends.items() if "live" in e)
     if code == 11 and any("reverted" in e for e in ends.values()):
         yield f"11, but {ends}"
-    if code in (1, 70, 74) or code < 0 and not client.ended_by:
+    if code in (1, 70, 74) or (code < 0 and not client.ended_by):
         yield f"exit {code}: {client.err[-500:]}"
     if code in (13, 14) and not client.outcome.get("hosts"):
         yield f"{code} without a word on any host"

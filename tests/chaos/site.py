@@ -25,8 +25,8 @@ after_switch = ["ls"]
 [keep]
 releases = 3
 """
-# The process is known by the odd fraction of a second for which it sleeps, so that no file has to name it: a reload that
-# was cut short leaves nothing that the next one does not find.
+# The process is known by the odd fraction of a second for which it sleeps, so that no file has to name it: a reload
+# that was cut short leaves nothing that the next one does not find.
 RUNNING = """\
 n=$(cat ../../../run/number)
 running() { grep -la "72h.*0[.]$n" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3; }

@@ -1,7 +1,8 @@
-"""The three hosts of a walk, and the projects that clients deploy to them from."""
+"""The hosts of a walk, three or those that are given, and the projects that clients deploy to them from."""
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -20,16 +21,16 @@ FIRST = 418_230  # the processes of the hosts are told apart by it
 class Town:
     """All of it below *home*; a context manager that ends what it has started, and leaves the files."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, hosts: Iterable[Host] = ()) -> None:
         self.home, self._ends = home, ExitStack()
-        self.hosts: dict[str, Host] = {}
+        first = FIRST + os.getpid() % 10_000 * 10
+        mine = hosts or (Host(name, home / name, first + number) for number, name in enumerate(NAMES))
+        self.hosts = {host.name: host for host in mine}
         self.readers: list[Reader] = []
 
     def __enter__(self) -> Self:
-        number = FIRST + os.getpid() % 10_000 * 10
-        for name in NAMES:
-            host = Host(name, self.home / name, number + len(self.hosts))
-            self.hosts[name] = self._ends.enter_context(host)
+        for host in self.hosts.values():
+            self._ends.enter_context(host)
         for client in range(CLIENTS):
             site.write(self.folder(client), "v0")
             (self.folder(client) / "deploy.toml").write_text(self._configured())

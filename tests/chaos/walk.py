@@ -16,8 +16,7 @@ from pathlib import Path
 from tests.chaos import invariants, site
 from tests.chaos.client import LIMIT_S, Client
 from tests.chaos.faults import Fault, Happening
-from tests.chaos.host import Host
-from tests.chaos.town import CLIENTS, NAMES, Town
+from tests.chaos.town import NAMES, Town
 
 USUAL = 30  # events of a command, by host, until it is known
 SETTLED_S = 100.0  # the host's patience with a silent line, and more
@@ -102,7 +101,7 @@ class Walk:
         ]
         end = time.monotonic() + LIMIT_S
         try:
-            while not all([client.poll() for client in clients]):
+            while [client for client in clients if not client.poll()]:
                 for happening in happenings:
                     happening.look()
                 if time.monotonic() > end:

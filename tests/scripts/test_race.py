@@ -45,8 +45,7 @@ class Race:
     def holding(self, script: str) -> subprocess.Popen[bytes]:
         """A process that takes the lock, says so, and goes on with *script*."""
         lock = quoted(str(self.here.private / "lock"))
-        process = self.here.start(self.here.sh, "-c", f"exec 9>>{lock}; flock 9; echo held; {script}")
-        return process
+        return self.here.start(self.here.sh, "-c", f"exec 9>>{lock}; flock 9; echo held; {script}")
 
     def waiting(self) -> subprocess.Popen[bytes]:
         """The dead man's switch."""
