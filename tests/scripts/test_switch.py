@@ -2,11 +2,8 @@
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from releases.processes.kinds import kinds
 from releases.scripts import render
 from tests.app import until
 from tests.hosts import config
+from tests.scripts.disks import full
 from tests.scripts.running import A, B, Here, Talk
 from tests.scripts.switching import UNDONE, arm, events, ok, switched, waiter
 
@@ -205,24 +203,6 @@ def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None
         with here.session() as talk:
             ok(talk.run(steps.settle(here.layout, '{"who":"ben"')))
         assert [event["event"] for event in events(here)] == ["reverted"]
-
-
-@contextmanager
-def full(root: Path) -> Iterator[Callable[[], None]]:
-    """A small disk at *root*; yields what fills it."""
-    shutil.rmtree(root)
-    root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "small", str(root)], check=True)
-
-    def fill() -> None:
-        with (root / "filler").open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
-
-    try:
-        yield fill
-    finally:
-        subprocess.run(["umount", "-l", str(root)], check=True)
 
 
 def test_boots_come_one_after_the_other(site: Here, deployer: Talk) -> None:

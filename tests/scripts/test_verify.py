@@ -8,7 +8,8 @@ import pytest
 from releases import steps
 from releases.layout import Release
 from releases.scripts import render
-from tests.scripts.running import HOSTILE, A, Here, Ran
+from tests.scripts.disks import full
+from tests.scripts.running import HOSTILE, A, B, Here, Ran
 
 NAMES = (*HOSTILE, "end\n", "tab\t", "%s", "~", "#x", "a=b", "\x01\x7f", os.fsdecode(b"\xff\xfe latin"))
 
@@ -115,3 +116,29 @@ def test_two_may_verify_at_once(here: Here) -> None:
     found = [here.complete(here.release(A, files, complete=False)) for files in (one, two)]
     started = [here.start(here.sh, "-c", render(steps.verify(here.layout, release))) for release in found * 2]
     assert [(process.communicate()[0], process.returncode) for process in started] == [(b"", 0)] * 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting one: run as root")
+@pytest.mark.parametrize("inodes", [False, True])
+@pytest.mark.parametrize("who", ["verify", "stage", "seal"])
+def test_what_a_full_disk_keeps_from_being_compared_is_neither_changed_nor_whole(
+    here: Here, who: str, inodes: bool
+) -> None:
+    """P12: 73, and what is in the way."""
+    with full(here.root) as fill:
+        for part in ("releases", ".switchover/manifests"):
+            (here.root / part).mkdir(parents=True)
+        release = here.complete(here.release(A, {f"file {number}": "x" for number in range(300)}, complete=False))
+        manifests = here.private / "manifests"
+        if who == "seal":
+            (manifests / f"{release}.gz").rename(manifests / f".{release}.gz")
+        fill(inodes=inodes)
+        step = {
+            "verify": steps.verify(here.layout, release),
+            "stage": here.step("stage", release=B, base=release),
+            "seal": steps.seal(here.layout, release, again=True),
+        }[who]
+        ran = here.run(step)
+        assert (ran.code, tuple(ran.answer)) == (73, ()), ran.err
+        assert "verify: the lists of what is there cannot be written" in ran.err
+        assert "o space left on device" in ran.err
