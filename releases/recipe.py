@@ -73,6 +73,9 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
         except Exit as ended:
             operations.report.end(ended.code)
             raise
+        except BaseException:
+            operations.report.silence()  # `_show` has the last word
+            raise
         operations.report.end(0)
         if operations.report.lost:
             raise Exit(code=UNWRITTEN)

@@ -28,14 +28,15 @@ class Report:
         self.as_json, self.out, self.err = as_json, out or sys.stdout, err or sys.stderr
         self._writing = threading.Lock()
         self._screen: Screen | None = None
-        self._ended = self._asking = self._told = self.lost = False
+        self._ended = self._asking = self._told = self._silent = self.lost = False
         self.began = time.monotonic()
 
     def event(self, name: str, host: str = "", **more: Any) -> None:
         """One thing that happened; seen only with ``--json``."""
         if self.as_json:
             at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self._write(self.out, json.dumps({"event": name, "at": at} | ({"host": host} if host else {}) | more))
+            what = {"event": name, "at": at} | ({"host": host} if host else {}) | more
+            self._write(self.out, json.dumps(what), last=name == "outcome")
 
     def say(self, line: str, host: str = "") -> None:
         """A line for people."""
@@ -157,6 +158,10 @@ class Report:
             self.event("outcome", outcome=name, exit=exit_code, release="", seconds=round(self._now(), 2))
             self._ended = True
 
+    def silence(self) -> None:
+        """Tell programs nothing any more: somebody else has the last word, and what runs yet must not follow it."""
+        self._silent = True
+
     def release_terminal(self) -> None:
         """Stop drawing until the next step begins, so that somebody else may write there."""
         if self._screen:
@@ -183,8 +188,11 @@ class Report:
     def _clock(self) -> str:
         return f"{self._now():6.1f}s"
 
-    def _write(self, to: IO[str], text: str) -> None:
+    def _write(self, to: IO[str], text: str, *, last: bool = False) -> None:
         with self._writing:
+            if self._silent and self.as_json and to is self.out:
+                return
+            self._silent = self._silent or last
             if to is self.err and self._screen and self._screen.shown:
                 self._screen.say(text.encode("utf-8", "backslashreplace").decode())
                 return

@@ -148,3 +148,19 @@ def test_no_release_is_called_none() -> None:
     report = Report(as_json=True, out=(out := io.StringIO()))
     report.plan(Plan("prune", 1, None, None, {}))
     assert json.loads(out.getvalue())["release"] == ""
+
+
+@pytest.mark.parametrize("how", ["outcome", "end", "silence"])
+def test_nothing_follows_the_last_word_for_programs(how: str) -> None:
+    """A step may end after it that was left to itself, when Ctrl-C was pressed often enough."""
+    out = io.StringIO()
+    report = Report(as_json=True, out=out, err=io.StringIO())
+    {
+        "outcome": lambda: report.outcome(Outcome("unchanged", why="interrupted")),
+        "end": lambda: report.end(11),
+        "silence": report.silence,
+    }[how]()
+    last = out.getvalue()
+    report.failed_step("web1", SEND, "the connection was closed")
+    report.say("reconnecting", "web1")
+    assert out.getvalue() == last
