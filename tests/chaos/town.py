@@ -21,8 +21,8 @@ FIRST = 418_230  # the processes of the hosts are told apart by it
 class Town:
     """All of it below *home*; a context manager that ends what it has started, and leaves the files."""
 
-    def __init__(self, home: Path, hosts: Iterable[Host] = ()) -> None:
-        self.home, self._ends = home, ExitStack()
+    def __init__(self, home: Path, hosts: Iterable[Host] = (), *, clients: int = CLIENTS) -> None:
+        self.home, self.clients, self._ends = home, clients, ExitStack()
         first = FIRST + os.getpid() % 10_000 * 10
         mine = hosts or (Host(name, home / name, first + number) for number, name in enumerate(NAMES))
         self.hosts = {host.name: host for host in mine}
@@ -31,7 +31,7 @@ class Town:
     def __enter__(self) -> Self:
         for host in self.hosts.values():
             self._ends.enter_context(host)
-        for client in range(CLIENTS):
+        for client in range(self.clients):
             site.write(self.folder(client), "v0")
             (self.folder(client) / "deploy.toml").write_text(self._configured())
             ssh = self._home(client) / ".ssh"

@@ -20,7 +20,7 @@ from releases.scripts import quoted, render
 from tests.scripts.running import A, B, C, Here
 from tests.scripts.switching import arm, events, ok
 
-RACES = int(os.environ.get("RACES", "10"))
+RACES = int(os.environ.get("RACES", "5"))
 SEED = 7
 MARKS = ("undone", "finished")
 
