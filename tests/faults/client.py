@@ -16,6 +16,7 @@ class Client:
 
     process: subprocess.Popen[str]
     said: str = ""
+    let: str = ""  # the step that arrived last
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self) -> None:
