@@ -178,6 +178,30 @@ def ask(nginx: Nginx) -> None:
     assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
+def shutting_down(pid: str) -> bool:
+    """Is it an old worker? One of another nginx of this machine may be gone by now."""
+    try:
+        return b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_another_nginx_that_starts_meanwhile_is_not_taken_for_the_one_that_was_reloaded(
+    here: Here, upstreams: tuple[Upstream, Upstream], nginx: Nginx
+) -> None:
+    """Or the drain would end before the reload, which only was asked for, has begun."""
+    each = steps(here, nginx.include, upstreams[0].address, test="true", reload="true")
+    ok(here.run(each["drain"]))
+    master = (nginx.base / "pid").read_text().strip()
+    (record,) = here.private.glob("workers.*")
+    ours = [line for line in record.read_text().splitlines() if line.endswith(f" {master}")]
+    record.write_text("".join(f"{line}\n" for line in ours))  # no other of this machine, which may be reloaded
+    (base := here.base / "another").mkdir()
+    with Nginx(base, {"second": upstreams[1].port}):
+        answer = ok(here.run(each["drained"]))
+    assert (len(ours), answer.one("reloaded")) == (1, "0")
+
+
 def test_a_reload_closes_what_clients_keep_and_asks_nobody_what_they_send_then(
     upstreams: tuple[Upstream, Upstream], tmp_path: Path
 ) -> None:
@@ -211,7 +235,7 @@ def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
     ok(here.run(each["drain"]))
     (record,) = here.private.glob("workers.*")
     old = [line.split()[0] for line in record.read_text().splitlines()]
-    until(lambda: any(b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in old), what="a reload")
+    until(lambda: any(map(shutting_down, old)), what="a reload")
     assert ok(here.run(each["drained"])).one("left") == "1"
     for _ in range(4):
         ask(nginx)
