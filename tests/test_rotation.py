@@ -9,6 +9,7 @@ from releases.errors import OutcomeUnknown, StepFailed
 from releases.plan import Plan, Step
 from releases.rotation import Rotation
 from releases.surveyed import Surveyed
+from releases.targets import Target
 from tests.test_draining import COMMAND, REMOTE, THREE, fleet, plan
 
 Does = Callable[[str, Step], Answer]
@@ -23,6 +24,7 @@ class Hosts:
         self.ran: list[str] = []
         self.rejoined: list[str] = []
         self.gone: set[str] = set()
+        self.places = {LB: Target.at("lb1", group="", config=hosts[0].config)}
         self.report: Any = self
 
     def began_step(self, *_: object) -> None:
