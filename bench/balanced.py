@@ -109,7 +109,7 @@ def _hit(site: Behind, fault: str, release: str, folder: Path) -> tuple[int, str
     _, err = process.communicate(timeout=400)
     if fault == "off":
         victim.boot()
-    return process.returncode, next((line for line in err.splitlines() if " after " in line), "")
+    return process.returncode, next((line for line in reversed(err.splitlines()) if " after " in line), "")
 
 
 def main(*balancers: str) -> int:
