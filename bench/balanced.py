@@ -1,4 +1,4 @@
-"""Does a fleet behind a balancer lose a request? ``sudo python bench/balanced.py [haproxy] [nginx]``
+"""Does a fleet behind a balancer lose a request? ``sudo python bench/balanced.py [haproxy] [faults] [nginx]``
 
 Boots five systemd hosts on this machine: three with the Wagtail example, one with the balancer, one with PostgreSQL.
 Every strategy goes forward, fails on each host in turn, and goes back, while clients ask through the balancer.
@@ -98,7 +98,8 @@ def _hit(site: Behind, fault: str, release: str, folder: Path) -> tuple[int, str
     for name in ("arrived", "go"):
         (folder / name).unlink(missing_ok=True)
     process, victim = site.start("deploy", "--release", release), site.web[1]
-    until((folder / "arrived").exists, limit_s=300, what="the barrier")
+    until(lambda: (folder / "arrived").exists() or process.poll() is not None, limit_s=300, what="the barrier")
+    assert process.poll() is None, process.communicate()
     if fault == "killed":
         os.killpg(process.pid, signal.SIGKILL)
     elif fault == "cut":
@@ -112,7 +113,7 @@ def _hit(site: Behind, fault: str, release: str, folder: Path) -> tuple[int, str
     return process.returncode, next((line for line in reversed(err.splitlines()) if " after " in line), "")
 
 
-def main(*balancers: str) -> int:
+def main(*parts: str) -> int:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder, Lab(HOSTS) as lab:
         site = Behind.of(lab, Path(folder), fetched(Path(folder) / "wheels"))
@@ -124,12 +125,14 @@ def main(*balancers: str) -> int:
         assert (result := site.run("rollback")).code == 0, result.err
         right = True
         print(f"{'':<42} exit   took    requests  failed  sent again  longest gap")
-        for balancer in balancers or ("haproxy", "nginx"):
+        for part in parts or ("haproxy", "faults", "nginx"):
+            balancer = "nginx" if part == "nginx" else "haproxy"
             site.balance(balancer)
             with asking(site, retries=balancer == "nginx") as load:  # whose reloads close what is kept
-                right &= turns(site, load, balancer, (releases[0], releases[1]))
-                if balancer == "haproxy":
+                if part == "faults":
                     right &= faults(site, load, releases[1], Path(folder))
+                else:
+                    right &= turns(site, load, balancer, (releases[0], releases[1]))
         return 0 if right else 1
 
 
