@@ -238,8 +238,8 @@ class Host:
         wants.mkdir(parents=True, exist_ok=True)
         for unit in ("ssh.service", "systemd-networkd.service"):
             (wants / unit).symlink_to(f"/lib/systemd/system/{unit}")
-        # Of several that boot at once one may fail to remount its root, which is mounted as it should be.
-        not_here = ("console-getty", "systemd-firstboot", "systemd-remount-fs", "systemd-timesyncd")
+        # Of several that boot at once one may fail to remount its root, or to set what the kernel has for all of them.
+        not_here = ("console-getty", "systemd-firstboot", "systemd-remount-fs", "systemd-sysctl", "systemd-timesyncd")
         for unit in (f"{name}.service" for name in not_here):
             (units / unit).unlink(missing_ok=True)
             (units / unit).symlink_to("/dev/null")
