@@ -33,6 +33,33 @@ class Spare:
         return self._channel
 
 
+class Bell:
+    """Rings when something has come on either stream of a channel, or its end.
+
+    Not ``poll`` on the channel: paramiko forgets to wake who waits where both streams have something at one moment.
+    """
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._rung = threading.Event()
+        for buffer in (channel.in_buffer, channel.in_stderr_buffer):
+            buffer.set_event(self)  # type: ignore[arg-type]
+
+    def set(self) -> None:
+        """Called by paramiko, after it has put something into a buffer."""
+        self._rung.set()
+
+    def clear(self) -> None:
+        """Called by paramiko when a buffer is empty; the other may not be."""
+
+    def heard(self) -> None:
+        """Before both streams are looked at: what comes from now on rings again."""
+        self._rung.clear()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Has it rung since?"""
+        return self._rung.wait(timeout_s)
+
+
 def execute(channel: paramiko.Channel, command: str) -> None:
     """As `exec_command`, without the round trip of waiting for sshd's word: where it refuses, it closes the channel."""
     request = paramiko.Message()

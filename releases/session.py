@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import select
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ import paramiko
 from fabric import Connection
 
 from .answer import Answer
-from .channels import Spare, execute
+from .channels import Bell, Spare, execute
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
 from .scripts import quoted, source
@@ -66,6 +65,7 @@ class Session:
         self._ahead = deque[bytes]()
         self._spare: Spare | None = None
         self._channel = self._exec(lock, self.word.decode(), str(math.ceil(self.limits.lock_s)))
+        self._bell = Bell(self._channel)
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
         chained = self._chained(first)
         self._send(b"%s\n" % _line(program) + chained)
@@ -293,19 +293,18 @@ class Session:
 
     def _more(self, end: float) -> bool:
         """Wait for more of either stream; False when it has ended or time is over."""
-        wait = max(0.0, end - time.monotonic())
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
-        if not poll.poll(wait * 1000):
-            return False
-        out = self._channel.recv(1 << 16) if self._channel.recv_ready() else b""
-        err = self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b""
-        self._out += out
-        self._err += err
-        if out or err:
-            self._lives()
-            return True
-        return not (self._channel.closed or self._channel.eof_received)
+        while True:
+            self._bell.heard()
+            ended = self._channel.closed or self._channel.eof_received
+            out = self._channel.recv(1 << 16) if self._channel.recv_ready() else b""
+            err = self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b""
+            self._out += out
+            self._err += err
+            if out or err:
+                self._lives()
+                return True
+            if ended or not self._bell.wait(max(0.0, end - time.monotonic())):
+                return False
 
     def _send(self, data: bytes) -> None:
         try:
