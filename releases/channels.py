@@ -21,7 +21,7 @@ class Spare:
     def _open(self) -> None:
         try:
             self._channel = self._transport.open_session(timeout=OPEN_S)
-        except Exception as error:
+        except (paramiko.SSHException, EOFError, OSError) as error:
             self._error = error
 
     def opened(self) -> paramiko.Channel:

@@ -27,7 +27,7 @@ from .manifest import Manifest, ManifestError
 from .plan import HERE, Step
 from .processes.kinds import kinds
 from .report import Report
-from .scripts import render
+from .scripts import make_ready, render
 from .session import Session
 from .surveyed import Surveyed
 from .switching import Author
@@ -73,6 +73,7 @@ class Fleet:
         self.places = {**self.targets, **(balancers(self.targets) if balanced else {})}
         connections: dict[str, Connection] = {}
         try:
+            threading.Thread(target=make_ready, name="templates", daemon=True).start()
             self._at_once(self.places, lambda name: connections.update({name: self.dialing.take(self.places[name])}))
             self._lock_all(connections, locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())

@@ -13,6 +13,10 @@ from .plan import Step
 HERE = Path(__file__).parent
 SHARED = HERE / "shared" if (HERE / "shared").is_dir() else HERE.parent
 TEMPLATES = SHARED / "templates"
+USUAL = (
+    *("base", "settling", "settle", "health", "facts", "survey", "begin", "verifying", "stage", "check", "verify"),
+    *("seal", "waiter", "arm", "publish", "prove", "confirm", "finish"),
+)
 
 
 def quoted(value: object) -> str:
@@ -42,6 +46,12 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+
+
+def make_ready() -> None:
+    """Compile what nearly every command needs: it takes as long as two round trips, and there are hosts to wait for."""
+    for name in USUAL:
+        environment().get_template(f"remote/{name}.sh.j2")
 
 
 def render(step: Step, *, event: Mapping[str, object] | None = None) -> str:

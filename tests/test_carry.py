@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from releases.carry import Carriage
+from releases.deploy import Shipment, deploy
 from releases.plan import Phase, Plan, Step
-from tests.hosts import A, B
+from releases.stepping import together
+from tests.hosts import ANA, A, B, config, host, live, manifest
 
 
 def test_a_mistake_of_our_own_ends_the_phase_as_a_failure_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,3 +23,23 @@ def test_a_mistake_of_our_own_ends_the_phase_as_a_failure_does(capsys: pytest.Ca
     assert not carriage._phase(Phase.SWITCH)
     assert str(carriage.failed[""]) == "KeyError: 'template'"
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_steps_are_sent_together_unless_we_have_to_decide_in_between() -> None:
+    """A payload, a command of the user, an answer that is judged here: each is waited for."""
+    found = host(A, complete=[A], journal=[live(1, A)])
+    plan = deploy((found,), Shipment(B, manifest("a"), bases={"web1": manifest("a", "b")}), ANA)
+    assert _cut(plan) == [
+        "begin stage", "send", "check seal", "arm publish prove settled", "confirm", "finish",
+    ]  # fmt: skip
+    settings = config(hooks={"after_switch": ["ls"]}, health={"url": "http://127.0.0.1/"})
+    plan = deploy((host(A, complete=[A], journal=[live(1, A)], settings=settings),), Shipment(B, manifest("a")), ANA)
+    assert _cut(plan)[3:] == ["arm publish", "after_switch", "prove", "settled", "confirm", "finish"]
+
+
+def _cut(plan: Plan) -> list[str]:
+    return [
+        " ".join(step.label for step in group)
+        for phase in Phase
+        for group in together(tuple(step for step in plan.steps["web1"] if step.phase is phase))
+    ]

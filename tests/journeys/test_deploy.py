@@ -120,3 +120,19 @@ def test_a_first_deploy_that_is_refused_leaves_only_its_lock(app: App) -> None:
     assert app.run("deploy").code == 10
     assert [path.name for path in app.root.iterdir()] == [".switchover"]
     assert {path.name for path in (app.root / ".switchover").iterdir()} <= {"lock", "lock.info"}
+
+
+def test_what_was_damaged_on_the_host_is_sent_instead_of_linked(app: App) -> None:
+    """Damage must not spread from release to release: a byte of a file that is the same in both."""
+    (app.folder / "page").write_text("one")
+    app.deploy("v1")
+    (first,) = app.releases
+    page = app.root / "releases" / first / "page"
+    page.chmod(0o644)
+    page.write_text("two")
+    page.chmod(0o444)
+    result = app.deploy("v2")
+    assert f"{first} is not what it was: nothing is linked from it" in result.err
+    assert (app.root / "current" / "page").read_text() == "one"
+    assert page.read_text() == "two", "what was damaged is left as it was found"
+    assert app.run("verify").code == 0

@@ -11,7 +11,7 @@ from releases.connection import connect
 from releases.errors import OutcomeUnknown, StepFailed, Unreachable
 from releases.session import ARGUMENT, Session
 from releases.streams import KEPT, Stream
-from tests.app import App
+from tests.app import App, until
 from tests.sshd import Sshd
 
 pytestmark = pytest.mark.journey
@@ -114,3 +114,53 @@ def test_much_output_is_heard_whole_and_kept_in_part(app: App) -> None:
             opened.run("exec", f"{{ {talks}; }} >&2; echo the reason >&2; exit 3")
         assert "the reason" in str(failed.value)
         assert sum(map(len, failed.value.tail)) <= 2 * KEPT
+
+
+def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> None:
+    """Whatever bytes they hold."""
+    scripts = [("echo a=1; echo heard >&2", 9.0), ("printf 'b=\x1e\\n%s\\n' 'c=\\n'", 9.0), ("echo d=4", 9.0)]
+    with session(app) as opened:
+        opened.ahead(scripts)
+        answers = [opened.run("any", text, timeout_s=limit_s) for text, limit_s in scripts]
+        assert [answer.pairs for answer in answers] == [
+            (("a", "1"),),
+            (("b", "\x1e"), ("c", "\\n")),
+            (("d", "4"),),
+        ]
+
+
+def test_behind_a_script_that_fails_none_is_begun_that_was_sent_ahead(app: App, tmp_path: Path) -> None:
+    """P2: what is asked for all the same is sent then, and what is asked for no more never runs."""
+    first, second, third = (
+        ("exit 3", 9.0),
+        (f"echo 2 >>{tmp_path}/ran; echo b=2", 9.0),
+        (f"echo 3 >>{tmp_path}/ran", 9.0),
+    )
+    with session(app) as opened:
+        opened.ahead([first, second, third])
+        with pytest.raises(StepFailed, match="one failed"):
+            opened.run("one", first[0], timeout_s=first[1])
+        assert not (tmp_path / "ran").exists()
+        assert opened.run("two", second[0], timeout_s=second[1]).one("b") == "2"
+        assert opened.run("on", "echo on=1").one("on") == "1"
+        assert (tmp_path / "ran").read_text() == "2\n"
+
+
+def test_what_finds_something_has_answered_and_nothing_runs_behind_it(app: App, tmp_path: Path) -> None:
+    """What differs is no failure of the comparison."""
+    with session(app) as opened:
+        opened.ahead([("echo changed=a; exit 65", 9.0), (f"touch {tmp_path}/ran", 9.0)])
+        assert opened.run("check", "echo changed=a; exit 65", timeout_s=9.0, finds=65).one("changed") == "a"
+        assert opened.run("on", "echo on=1").one("on") == "1"
+        assert not (tmp_path / "ran").exists()
+
+
+def test_a_line_that_drops_ends_what_was_sent_together(app: App, tmp_path: Path) -> None:
+    """P5: the step that runs, and those behind it."""
+    with session(app) as opened:
+        opened.ahead([(f"echo $$ >{tmp_path}/pid; sleep 600", 900.0), (f"touch {tmp_path}/ran", 9.0)])
+        until((tmp_path / "pid").exists)
+        opened.connection.transport.close()
+        pid = (tmp_path / "pid").read_text().strip()
+        until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of the step")
+    assert not (tmp_path / "ran").exists()
