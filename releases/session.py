@@ -17,6 +17,7 @@ from .answer import Answer
 from .channels import Bell, Spare, execute
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
+from .lines import ARGUMENT, Script, chained, escaped, request
 from .scripts import quoted, source
 from .settings import Limits
 from .streams import KEPT, NOT_BEGUN, Hear, Heard, Stream, Tail, feed, text_of
@@ -25,15 +26,11 @@ from .targets import by_hand
 BEATS = 3  # so many go to a host before it gives the session up
 PULSES = 4  # so often sshd itself is asked for a sign of life before the line is given up
 OPEN_S = 30
-SEPARATOR = b"\x1e"  # between the steps of one line
-ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a step is one
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
 # it), no exclamation mark (csh). The program itself follows as the first line on stdin.
 # That line is a comment to any other shell that a profile may have put in the place of the one that was asked.
 BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
-
-Script = tuple[str, float]  # rendered, and its limit in seconds
 
 
 class Session:
@@ -67,10 +64,10 @@ class Session:
         self._channel = self._exec(lock, self.word.decode(), str(math.ceil(self.limits.lock_s)))
         self._bell = Bell(self._channel)
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
-        chained = self._chained(first)
-        self._send(b"%s\n" % _line(program) + chained)
+        early = chained(first)
+        self._send(b"%s\n" % escaped(program) + early)
         self._ready(lock)
-        self._ahead.extend(map(_request, first) if chained else ())
+        self._ahead.extend(map(request, first) if early else ())
         for keep in (self._beat, self._pulse):
             threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
 
@@ -79,10 +76,10 @@ class Session:
 
         Behind one that fails, or that finds something, the host begins none. What is not asked for is done, too.
         """
-        if line := self._chained(scripts):
+        if line := chained(scripts):
             self._forget()
             self._send(line)
-            self._ahead.extend(map(_request, scripts))
+            self._ahead.extend(map(request, scripts))
 
     def run(
         self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None, finds: int = 0
@@ -96,7 +93,7 @@ class Session:
         first: the host may have done it.
         """
         self._step = name
-        line = _request((script, timeout_s))
+        line = request((script, timeout_s))
         if len(line) >= ARGUMENT:
             why = f"its script has {len(line)} bytes, and a host takes {ARGUMENT - 1} at most"
             raise StepFailed(self.host, name, 7, [why], hint="put long commands into a script that is shipped")
@@ -126,12 +123,6 @@ class Session:
             self._end(float(self._ahead[0].partition(b" ")[0]) + self.limits.lock_s, None)
             self._ahead.popleft()
 
-    @staticmethod
-    def _chained(scripts: Sequence[Script]) -> bytes:
-        """One line for all of them; none when a host would not take it."""
-        line = SEPARATOR.join(map(_request, scripts))
-        return b"%s\n" % line if line and len(line) < ARGUMENT else b""
-
     def expect(self) -> None:
         """Have a channel opened beside what runs, for the next `send`."""
         self._spare = self._spare or Spare(self.connection)
@@ -149,7 +140,7 @@ class Session:
         said = Tail(channel)
         stream = Stream(channel, self._unknown, self._lives)
         try:
-            stream.write(_line(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
+            stream.write(escaped(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             write(stream)
             stream.end()
         except OutcomeUnknown as error:
@@ -189,7 +180,7 @@ class Session:
             return data
 
         try:
-            stream.write(_line(f'#\nexec 2>/dev/null; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
+            stream.write(escaped(f'#\nexec 2>/dev/null; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             # Beside us: what has much to say to much that is given would wait for us, and we for it.
             threading.Thread(target=feed, args=(stream, given), name=f"feed {self.host}", daemon=True).start()
             yield read
@@ -368,15 +359,3 @@ _CAUSES = ("Permission denied", "No space left on device", "Disk quota exceeded"
 def _space(said: str) -> str:
     full = "No space left on device" in said or "quota exceeded" in said
     return "`inv prune` removes releases that nothing needs" if full else ""
-
-
-def _line(script: str) -> bytes:
-    """A script as one line that ``printf %b`` undoes, and without our `SEPARATOR`."""
-    line = script.replace("\\", "\\\\").replace("\n", "\\n").replace(SEPARATOR.decode(), "\\0036")
-    return line.encode("utf-8", "surrogateescape")
-
-
-def _request(script: Script) -> bytes:
-    """A script and its limit, as the host reads them."""
-    text, timeout_s = script
-    return b"%d %s" % (max(1, round(timeout_s)), _line(text))

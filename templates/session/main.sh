@@ -44,7 +44,7 @@ while line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r l
     bye) break ;;
   esac
   [ -z "$step" ] || wait "$step"
-  /bin/sh -c "$4" step "$2" "$line" </dev/null &
+  /bin/sh -c "$4" step "$2" "${line#"#"}" </dev/null &
   step=$!
 done
 exec 9>&-
