@@ -172,8 +172,21 @@ def _name(connection: Connection) -> str:
     return connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
 
 
+class _Prompt(socket.socket):
+    """Acknowledges at once what comes: sshd sends no second small piece before, and kernels like to wait for 40 ms."""
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """As any socket does; the kernel forgets that it is to be prompt, and is told each time."""
+        data = super().recv(size, flags)
+        if data and hasattr(socket, "TCP_QUICKACK"):
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return data
+
+
 def _socket(host: str, port: int, limits: Limits) -> socket.socket:
-    opened = socket.create_connection((host, port), timeout=limits.connect_s)
+    plain = socket.create_connection((host, port), timeout=limits.connect_s)
+    opened = _Prompt(plain.family, plain.type, plain.proto, plain.detach())
+    opened.settimeout(limits.connect_s)
     pulse_s = max(1, round(limits.silent_s / 4))
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
