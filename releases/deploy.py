@@ -202,8 +202,8 @@ def proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
     assert live is not None
     plan = {}
     for host in hosts:
-        looks = (proofs.prove, proofs.settled)
-        each = (look(host.config, live, host.kinds, None, wait_s=10) for look in looks)
+        looks, wait_s = (proofs.prove, proofs.settled), 10.0 if host.kinds or host.config.health else 0.0
+        each = (look(host.config, live, host.kinds, None, wait_s=wait_s) for look in looks)
         plan[host.name] = tuple(replace(step, phase=Phase.REHEARSE) for step in each)
     return Plan("already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",))
 

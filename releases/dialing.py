@@ -24,6 +24,10 @@ class Dialing:
     def __init__(self, early: "Iterable[Target]" = ()) -> None:
         self._limit = threading.BoundedSemaphore(AT_ONCE)
         self._doors: dict[tuple[str, int | None], threading.BoundedSemaphore] = {}
+        early = tuple(early)
+        if early:
+            from . import connection  # noqa: F401  first, so that what is imported meanwhile does not hold it up
+
         self._calls = {target.name: _Call(self, target) for target in early}
 
     def take(self, target: "Target") -> "Connection":
