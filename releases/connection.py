@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from fabric import Config as FabricConfig
@@ -132,6 +133,7 @@ def _prepare(hop: Connection, host: str, limit_s: float) -> None:
     hop.connect_timeout = limit_s
     if keys := hop.connect_kwargs.get("key_filename"):  # ssh passes over one that is not there
         hop.connect_kwargs["key_filename"] = [key for key in keys if Path(key).expanduser().exists()]
+    hop.connect_kwargs.setdefault("transport_factory", _transport)
     hop.connect_kwargs.setdefault("banner_timeout", limit_s * 2)  # that of the whole start ends first
     hop.connect_kwargs.setdefault("auth_timeout", limit_s * 2)
     hop.connect_kwargs.setdefault("channel_timeout", limit_s * 2)  # of a jump host; paramiko's own is an hour
@@ -170,6 +172,14 @@ def _alias(connection: Connection) -> None:
 def _name(connection: Connection) -> str:
     """What known_hosts calls it."""
     return connection.host if connection.port == 22 else f"[{connection.host}]:{connection.port}"
+
+
+def _transport(*args: Any, **more: Any) -> paramiko.Transport:
+    """With the cipher first that costs least where large files are sent, if this paramiko has it."""
+    transport = paramiko.Transport(*args, **more)
+    options = transport.get_security_options()
+    options.ciphers = sorted(options.ciphers, key=lambda name: not name.startswith("aes128-gcm"))
+    return transport
 
 
 class _Prompt(socket.socket):
