@@ -213,7 +213,14 @@ class Fleet:
             session.end()
 
     def _lock(self, name: str, connection: Connection, *, locked: bool, wait_s: float) -> None:
-        layout, end, told = Layout(self.places[name].config.root), time.monotonic() + wait_s, ""
+        layout, end, told = Layout(self.places[name].config.root), time.monotonic() + wait_s, set[str]()
+
+        def waits(busy: LockHeld) -> None:
+            self._check_not_ours(name, busy)
+            if busy.holder not in told:
+                self.report.say(f"waiting: locked by {busy.holder}", name)
+            told.add(busy.holder)
+
         lock = str(layout.private / "lock") if locked else ""
         settle = steps.settle(layout, prefix(self._holder(name)))
         asked = [settle] if locked else []
@@ -228,19 +235,16 @@ class Fleet:
                     hear=lambda line: self.report.say(line, name),
                     first=[(_script(step, 0), step.timeout_s) for step in asked],
                     limits=self.places[name].config.connection,
+                    wait_s=max(0.0, end - time.monotonic()),
+                    waits=waits,
                 )
                 break
             except Refused as error:
                 raise (error if name in self.targets else homeless(self.places[name], error)) from error
             except LockHeld as busy:
-                mine, _, other = busy.mark.partition(" ")
-                if mine == self.mark:
-                    raise twice(other, name) from None
+                self._check_not_ours(name, busy)
                 if time.monotonic() >= end:
                     raise
-                if busy.holder != told:
-                    self.report.say(f"waiting: locked by {busy.holder}", name)
-                    told = busy.holder
         if locked:
             for line in self.run(name, settle).all("reverted"):
                 self._tell_settled(name, *line.split()[:2])
@@ -254,6 +258,11 @@ class Fleet:
     def _surveying(self, name: str) -> Step:
         config = self.targets[name].config
         return steps.survey(config, kinds(config))
+
+    def _check_not_ours(self, name: str, busy: LockHeld) -> None:
+        mine, _, other = busy.mark.partition(" ")
+        if mine == self.mark:
+            raise twice(other, name)
 
     def _tell_settled(self, name: str, arm: str, code: str) -> None:
         if name in self.targets:

@@ -37,6 +37,7 @@ class Session:
     """A remote ``/bin/sh`` that holds the lock and runs one step after another; it ends with the connection.
 
     *lock* is the path of the lock, or empty for a session that only reads; *first* is sent ahead with its program.
+    Where it is taken, *waits* is told once by whom, and it is waited for in the order of arrival, *wait_s* seconds at most.
     Raises `LockHeld`, `Refused` when the host cannot carry a session (no flock, no root), `Unreachable` when the line
     drops before it began.
     """
@@ -50,6 +51,8 @@ class Session:
         hear: Hear = print,
         first: Sequence[Script] = (),
         limits: Limits | None = None,
+        wait_s: float = 0.0,
+        waits: Callable[[LockHeld], None] = lambda busy: None,
     ) -> None:
         self.host, self.hear, self.connection = host, hear, connection
         self.limits = limits or Limits()
@@ -61,12 +64,13 @@ class Session:
         self._closed = threading.Event()
         self._ahead = deque[bytes]()
         self._spare: Spare | None = None
-        self._channel = self._exec(lock, self.word.decode(), str(math.ceil(self.limits.lock_s)))
+        patience, wait = math.ceil(self.limits.lock_s), math.ceil(wait_s)
+        self._channel = self._exec(lock, self.word.decode(), str(patience), str(wait))
         self._bell = Bell(self._channel)
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
         early = chained(first)
         self._send(b"%s\n" % escaped(program) + early)
-        self._ready(lock)
+        self._ready(lock, wait, waits)
         self._ahead.extend(map(request, first) if early else ())
         for keep in (self._beat, self._pulse):
             threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
@@ -232,17 +236,23 @@ class Session:
             raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
         return channel
 
-    def _ready(self, lock: str) -> None:
+    def _ready(self, lock: str, wait_s: float, waits: Callable[[LockHeld], None]) -> None:
         line = self._until(OPEN_S)
         kind, _, rest = line.partition(" ")
+        if kind == "BUSY" and wait_s:
+            waits(self._held(rest))
+            kind, _, rest = self._until(wait_s + OPEN_S).partition(" ")
         if kind == "BUSY":
-            info, end = json.JSONDecoder().raw_decode(rest) if rest.startswith("{") else ({}, 0)
-            holder = Holder.parse(json.dumps(info), rest[end:].strip())
-            raise LockHeld(self.host, str(holder), mark=str(info.get("mark", "")))
+            raise self._held(rest)
         if kind == "FAIL":
             code, _, why = rest.partition(" ")
             user, root = self.connection.user, lock.rpartition("/.switchover/")[0]
             raise Refused(f"{self.host}: {why}", hint=_HINTS.get(code, _space(why)).format(user=user, root=root))
+
+    def _held(self, said: str) -> LockHeld:
+        info, end = json.JSONDecoder().raw_decode(said) if said.startswith("{") else ({}, 0)
+        holder = Holder.parse(json.dumps(info), said[end:].strip())
+        return LockHeld(self.host, str(holder), mark=str(info.get("mark", "")))
 
     def _until(self, timeout_s: float) -> str:
         """What the bootstrap said of itself, without the random word; a profile's greeting before it is skipped."""
@@ -252,6 +262,7 @@ class Session:
                 kind, _, rest = line.partition(b" " + self.word)
                 if rest or line.endswith(self.word):
                     if kind in (b"BUSY", b"FAIL"):
+                        del self._out[: self._out.index(line + b"\n") + len(line)]
                         return text_of(kind + rest)
                     if kind == b"READY" and (at := self._err.find(line + b"\n")) >= 0:
                         del self._out[: self._out.index(line + b"\n") + len(line)]

@@ -1,6 +1,6 @@
 # The far end of a session: takes the lock, then runs one step after another, each a line on stdin.
 # $1 the lock, empty for a session that only reads · $2 a random word that marks our own lines · $3 seconds without a
-# word from the controller after which it is given up · $4 runner.sh
+# word from the controller after which it is given up · $4 seconds to wait for the lock · $5 runner.sh
 unset CDPATH ENV BASH_ENV
 LOCALE=${LC_ALL-} LC_ALL=C SESSION=$$
 export LOCALE LC_ALL SESSION
@@ -8,6 +8,21 @@ umask 022
 cd / || exit 70
 # A line of our own, even behind what a profile printed without an end, like the title of a window.
 say() { printf '\n%s\n' "$*"; }
+# busy LOCK WORD: tells who holds the lock, and at what.
+busy() { say "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"; }
+# queued SECONDS: gets the lock behind those who came earlier: the kernel lets go on in that order who waits. Whoever is
+# told now and then that we are here is gone when that fails. An older flock cannot wait with a limit.
+queued() {
+  case $(flock --help 2>&1) in *-w*) ;; *) sleep 1; return 1 ;; esac
+  flock -w "$1" 9 &
+  asks=$!
+  (trap '' PIPE; exec 9>&- 2>/dev/null; while sleep 2; do echo || break; done; kill "$asks") &
+  tells=$!
+  code=0
+  wait "$asks" || code=$?
+  kill "$tells"
+  return $code
+}
 for tool in setsid timeout ${1:+flock}; do
   command -v $tool >/dev/null || { say "FAIL $2 69 it has no $tool"; exit 69; }
 done
@@ -22,12 +37,15 @@ if [ -n "$1" ]; then
     exit $code
   }
   exec 9>>"$1"
-  tries=0
+  tries=0 most=8
+  [ "$4" = 0 ] || most=1  # or who came later would be there first
   # Somebody may have asked just now whether it is taken, or busybox's timeout may not have let go of it yet.
   until flock -n 9; do
     tries=$((tries + 1))
-    [ $tries -le 8 ] || {
-      say "BUSY $2 $(cat "$1.info" 2>/dev/null) $(tail -n 1 "$private/journal.jsonl" 2>/dev/null)"
+    [ $tries -le $most ] || {
+      busy "$1" "$2"
+      [ "$4" = 0 ] || ! queued "$4" || break
+      [ "$4" = 0 ] || busy "$1" "$2"
       exit 75
     }
     sleep 0.25
@@ -44,7 +62,7 @@ while line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r l
     bye) break ;;
   esac
   [ -z "$step" ] || wait "$step"
-  /bin/sh -c "$4" step "$2" "${line#"#"}" </dev/null &
+  /bin/sh -c "$5" step "$2" "${line#"#"}" </dev/null &
   step=$!
 done
 exec 9>&-

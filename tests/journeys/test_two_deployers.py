@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +56,19 @@ def test_who_waits_goes_on_when_the_lock_is_free(app: App, first: subprocess.Pop
     _, said = second.communicate(timeout=60)
     first.wait(60)
     assert (first.returncode, second.returncode, app.live) == (0, 0, "v3"), said
+
+
+def test_those_who_wait_go_on_in_the_order_of_arrival(app: App, first: subprocess.Popen[str], tmp_path: Path) -> None:
+    """P5: and who has given up is not waited for."""
+    waiting = []
+    for name in ("ben", "cleo", "dora", "emil"):
+        own = replace(app, folder=tmp_path / name / "shop")
+        own.write(f"of {name}")
+        waiting.append(own.start("deploy", "--wait", "90s", environment={"GITLAB_USER_LOGIN": name}))
+        assert waiting[-1].stderr
+        assert "waiting: locked by ana" in waiting[-1].stderr.readline()
+    waiting[1].kill()
+    (app.root / "go").touch()
+    ended = [process.communicate(timeout=90) and process.returncode for process in waiting]
+    assert ended == [0, -9, 0, 0]
+    assert [event["by"] for event in app.journal if event["event"] == "deploy"][2:] == ["ben", "dora", "emil"]

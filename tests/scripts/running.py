@@ -199,9 +199,12 @@ class Here:
                     pipe.close()
 
     @contextmanager
-    def session(self, *, lock: bool = True, silence_s: int = 60, **environment: str) -> Iterator["Talk"]:
-        """A session over pipes, ready or refused; it is ended with the block."""
-        talk = Talk(self, lock=str(self.private / "lock") if lock else "", silence_s=silence_s, **environment)
+    def session(
+        self, *, lock: bool = True, silence_s: int = 60, wait_s: int = 0, **environment: str
+    ) -> Iterator["Talk"]:
+        """A session over pipes, ready, refused or waiting; it is ended with the block."""
+        path = str(self.private / "lock") if lock else ""
+        talk = Talk(self, lock=path, silence_s=silence_s, wait_s=wait_s, **environment)
         try:
             yield talk
         finally:
@@ -214,12 +217,12 @@ class Talk:
 
     word = "0f1e2d"
 
-    def __init__(self, here: Here, *, lock: str, silence_s: int, **environment: str) -> None:
+    def __init__(self, here: Here, *, lock: str, silence_s: int, wait_s: int = 0, **environment: str) -> None:
         def mine(text: str) -> str:
             return text.replace("/bin/sh", here.sh)
 
         self.here = here
-        words = " ".join(f"'{word}'" for word in (lock, self.word, str(silence_s)))
+        words = " ".join(f"'{word}'" for word in (lock, self.word, str(silence_s), str(wait_s)))
         self.process = here.start(here.sh, "-c", f"{mine(BOOT)} {words}", **environment)
         self.out, self.err = Heard(self.process.stdout), Heard(self.process.stderr)
         here.heard += [self.out, self.err]
@@ -232,6 +235,11 @@ class Talk:
         """What the session said of itself, once it is whole; a line of its own."""
         found = re.search(rb"^(?:READY|BUSY|FAIL) .*(?=\n)", bytes(self.out.data), re.M)
         return _text(found[0]) if found else ""
+
+    @property
+    def ready(self) -> bool:
+        """Has it the lock by now?"""
+        return f"\nREADY {self.word}\n".encode() in self.out.data
 
     def send(self, script: str, before: str = "") -> None:
         """Send one line."""
