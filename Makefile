@@ -4,12 +4,16 @@
 #   make test    the tests; what this machine lacks for some of them is named, and they are skipped
 #   make check   ruff, mypy and shellcheck
 #   make bench   what it costs, beside rsync and Capistrano; writes docs/benchmarks.md (ONLY=lean: one section)
+#   make chaos   a random walk: any commands on any hosts while anything goes wrong (SECONDS=600 SEED=1)
+#   make faults  what the tests do a few times, often: fifty power cuts each, a thousand races
 
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
   "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 INSTALL := .venv/bin/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: demo test check bench
+SECONDS := 600
+
+.PHONY: demo test check bench chaos faults
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -27,6 +31,12 @@ check: .venv/test
 
 bench: .venv/test
 	.venv/bin/python bench/speed.py $(ONLY)
+
+chaos: .venv/test
+	.venv/bin/python -u -m tests.chaos.walk $(SECONDS) $(SEED)
+
+faults: .venv/test
+	CUTS=50 RACES=1000 .venv/bin/pytest tests/chaos/test_powercut.py tests/scripts/test_race.py
 
 .venv/bin/python:
 	$(if $(PYTHON),,$(error Python 3.11 or later is needed; python3 is older or missing))

@@ -37,9 +37,9 @@ class Session:
     """A remote ``/bin/sh`` that holds the lock and runs one step after another; it ends with the connection.
 
     *lock* is the path of the lock, or empty for a session that only reads; *first* is sent ahead with its program.
-    Where it is taken, *waits* is told once by whom, and it is waited for in the order of arrival, *wait_s* seconds at most.
-    Raises `LockHeld`, `Refused` when the host cannot carry a session (no flock, no root), `Unreachable` when the line
-    drops before it began.
+    Where it is taken, *waits* is told once by whom, and it is waited for in the order of arrival, *wait_s* seconds at
+    most. Raises `LockHeld`, `Refused` when the host cannot carry a session (no flock, no root), `Unreachable` when the
+    line drops before it began.
     """
 
     def __init__(
