@@ -10,7 +10,7 @@ from .aftermath import Aftermath
 from .canary import WAYS, standing
 from .errors import ReleaseError
 from .fleet import Fleet
-from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
+from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen, deafen
 from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan, Step
@@ -35,23 +35,36 @@ class Carriage:
     failed: dict[str, ReleaseError] = field(default_factory=dict)
     reached: Phase = Phase.STAGE
     proven: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
     stepper: Stepper = field(init=False)
 
     def __post_init__(self) -> None:
         self.stepper = Stepper(self.plan, self.fleet, self.send, self.stopping)
 
     def carry(self) -> Outcome:
-        """Carry the whole plan; the outcome says what is true, whatever happened on the way."""
+        """Carry the whole plan; the outcome says what is true, whatever happened on the way.
+
+        Nothing interrupts any more when this returns: what is true is still to be told.
+        """
         began = time.monotonic()
         try:
-            outcome = self._carried()
-        except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
-            outcome = self._given_up()
-        finally:
-            self.stepper.rotation.everybody_back()
+            try:
+                self._know()
+            finally:
+                self.stepper.rotation.everybody_back()
+        except KeyboardInterrupt:  # again
+            deafen()
+        outcome = self.outcome or self._given_up()
+        deafen()
         hosts = outcome.hosts or (self._standing() if outcome.name in ("live", "already_live") else {})
         release = str(self.plan.release or "")
         return replace(outcome, release=release, seconds=time.monotonic() - began, hosts=hosts)
+
+    def _know(self) -> None:
+        try:
+            self.outcome = self._carried()
+        except KeyboardInterrupt:  # not in a phase: in a hook of the controller, or while we looked what is true
+            self.outcome = self._given_up()
 
     def _carried(self) -> Outcome:
         for phase in (Phase.STAGE, Phase.EXPAND, Phase.REHEARSE):

@@ -1,6 +1,8 @@
 """Ctrl-C during the switch: what is asked, and what an answer means."""
 
+import signal
 from enum import Enum
+from typing import Any
 
 from .errors import ReleaseError
 
@@ -13,6 +15,22 @@ class Interrupted(ReleaseError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: as Ctrl-C, but nobody is there to be asked."""
+
+
+_HEARD: dict[int, Any] = {}  # what a signal did before we became deaf to it
+
+
+def deafen() -> None:
+    """Hear no Ctrl-C and no SIGTERM any more: how it ended is known, and has only to be told as it is."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.signal(number, signal.SIG_IGN)
+        _HEARD.setdefault(number, before)
+
+
+def listen() -> None:
+    """Hear them again."""
+    while _HEARD:
+        signal.signal(*_HEARD.popitem())
 
 
 class Choice(Enum):

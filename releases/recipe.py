@@ -17,7 +17,7 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 
 from .errors import ReleaseError, UsageError
-from .interrupting import Terminated
+from .interrupting import Terminated, deafen, listen
 from .listeners import UNWRITTEN, opened
 
 if TYPE_CHECKING:
@@ -71,11 +71,13 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
         try:
             yield operations
         except Exit as ended:
+            deafen()
             operations.report.end(ended.code)
             raise
         except BaseException:
             operations.report.silence()  # `_show` has the last word
             raise
+        deafen()
         operations.report.end(0)
         if operations.report.lost:
             raise Exit(code=UNWRITTEN)
@@ -95,14 +97,17 @@ def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(body)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         opened()
+        listen()  # a task before this one may have ended
         try:
             signal.signal(signal.SIGTERM, _terminate)
             _understood(name, args, kwargs)
             return body(*args, **kwargs)
         except ReleaseError as error:
+            deafen()
             _show(error, as_json=bool(kwargs.get("json")))
             raise Exit(code=error.exit_code) from None
         except KeyboardInterrupt:
+            deafen()
             _show(_interrupted(name), as_json=bool(kwargs.get("json")))
             raise Exit(code=ReleaseError.exit_code) from None
 

@@ -1,8 +1,9 @@
 """Ctrl-C during the switch, without a host: what is asked, and what goes on meanwhile."""
 
+import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from releases.answer import Answer
 from releases.carry import Carriage
 from releases.errors import ReleaseError
-from releases.interrupting import Interrupted, Terminated
+from releases.interrupting import Interrupted, Terminated, listen
 from releases.plan import Phase, Plan, Step
 from tests.hosts import A, B
 
@@ -125,3 +126,35 @@ def test_sigterm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (person.ran, person.closed.is_set()) == (["one"], False)
+
+
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Whoever became deaf hears again."""
+    yield
+    listen()
+
+
+@pytest.mark.parametrize("presses", [1, 2, 3])
+def test_ctrl_c_behind_the_confirm_changes_no_outcome(hearing: None, presses: int) -> None:
+    """P12: it is live, however often it is pressed while that is put into words."""
+    person, left = Person(), [presses]
+
+    def press(*words: object) -> None:
+        if left[0]:
+            left[0] -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+    steps = (Step("confirm", {}, "", Phase.CONFIRM), Step("prune", {}, "", Phase.AFTER))
+    target = SimpleNamespace(config=SimpleNamespace(root="/srv/shop"))
+    fleet: Any = SimpleNamespace(
+        each=lambda names, do: {name: do(name) for name in names},
+        run=lambda name, step, **more: press() if step.name == "prune" else Answer(),
+        report=person,
+        targets={"web1": target},
+        hosts=(SimpleNamespace(name="web1", facts=SimpleNamespace(live=A)),),
+    )
+    person.say = press  # type: ignore[method-assign]
+    outcome = Carriage(Plan("deploy", 1, B, A, {"web1": steps}), fleet, lambda *args: None).carry()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert (outcome.name, outcome.exit_code) == ("live", 0)
