@@ -13,7 +13,12 @@ from tests.lab import Lab
 from tests.sshd import Sshd
 
 # Each of these runs on one worker: they share what there is one of, or what is dear to make.
-TOGETHER = ("tests/fleet/", "tests/journeys/test_flask.py", "tests/journeys/test_balancer.py")
+TOGETHER = (
+    "tests/fleet/",
+    "tests/journeys/test_flask.py",
+    "tests/journeys/test_balancer.py",
+    "tests/chaos/test_powercut.py",
+)
 
 
 class Together(LoadScopeScheduling):
