@@ -10,10 +10,10 @@ import pytest
 
 from tests.app import until
 from tests.conftest import require
+from tests.faults.client import Client
 from tests.gate import Gate
 from tests.journeys.test_canary import HOLD, notes
 from tests.journeys.test_fleet import NAMES, Fleet
-from tests.journeys.test_interruption import Client
 from tests.refusal import told
 from tests.sshd import Sshd
 
