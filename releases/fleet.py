@@ -85,10 +85,12 @@ class Fleet:
             self.hosts = tuple(host.knowing(found) for host in found)
             for host in self.hosts if locked and balanced else ():
                 self._bring_back(host)
-        except BaseException:
+        except BaseException as error:
             self.close()
             for connection in connections.values():
                 connection.close()
+            if isinstance(error, OutcomeUnknown):
+                raise Unreachable(f"{error.known}: nothing was begun") from error
             raise
         return self.hosts
 
