@@ -84,7 +84,8 @@ def truthful(client: Client, hosts: Mapping[str, Host], before: Mapping[str, str
         yield f"11, but {ends}"
     if code in (1, 70, 74) or (code < 0 and not client.ended_by):
         yield f"exit {code}: {client.err[-500:]}"
-    if code in (13, 14) and not client.outcome.get("hosts") and not ASKED & set(client.ended_by):
+    named = client.outcome.get("hosts") or client.words[0] == "status"  # whose answer names them
+    if code in (13, 14) and not named and not ASKED & set(client.ended_by):
         yield f"{code} without a word on any host"
     if code == 13:
         yield from _named(client, here)
