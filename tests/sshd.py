@@ -246,6 +246,8 @@ class Line:
         self.port = self.connections = 0
         self._on_start = on_start
         self._swallowing = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._opening = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -264,9 +266,14 @@ class Line:
         """From now on drop every byte of every connection, in both directions, and say nothing of it."""
         self._swallowing = True
 
+    def hold(self) -> None:
+        """From now on keep every byte and every end back until `pass_`, as a line that loses packets for a while."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
     def pass_(self) -> None:
-        """Let new connections through again; one that lost bytes stays of no use."""
+        """Let everything through again, what was held first; a connection that lost bytes stays of no use."""
         self._swallowing = False
+        self._loop.call_soon_threadsafe(self._flows.set)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -322,6 +329,7 @@ class Line:
         while data:
             due, data = await queue.get()
             await asyncio.sleep(due - self._loop.time())
+            await self._flows.wait()
             if self._swallowing and not data:
                 await asyncio.Event().wait()  # an end is not told either: until cut() or the end of this line
             if not self._swallowing:

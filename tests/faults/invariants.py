@@ -1,5 +1,7 @@
 """What must hold after any fault; the host is given nothing but time."""
 
+from collections.abc import Callable
+
 from tests.app import until
 from tests.faults.scene import Scene
 from tests.faults.site import Site
@@ -17,29 +19,41 @@ def settled(stage: Stage, site: Site) -> bool:
     return not site.locked and not armed and not stage.left(site)
 
 
-def mended(scene: Scene, *, confirmed: bool | None, live: str = OLD) -> str:
+def _nothing() -> object:
+    return None
+
+
+def mended(
+    scene: Scene,
+    *,
+    confirmed: bool | None,
+    live: str = OLD,
+    heals: Callable[[], object] = _nothing,
+    waits: bool = False,
+) -> str:
     """Let the host see to itself, and hold it to the promises; returns the release that is live, in a word.
 
-    *confirmed*: had the switch been? None: ask the journal. *live* is what must be live otherwise.
+    *confirmed*: had the switch been? None: ask the journal. *live* is what must be live otherwise. *heals* is what a
+    person does before the next deploy, without which the switch itself *waits*, or only what is written of it.
     """
-    stage, site = scene.stage, scene.site
+    stage, site, alone = scene.stage, scene.site, heals is _nothing and scene.verb.before != "armed"
     stage.gate.open()
     until(lambda: not site.locked, what="the lock")
-    if scene.verb.before == "armed":  # who would go back by himself has died, too: whoever comes next does it
-        until(lambda: not stage.left(site), what="the end of the session")
-    else:
-        until(lambda: settled(stage, site), what="the end of the dead man's switch")
+    # Where who would go back by himself has died, too, or cannot say so, whoever comes next does it.
+    until(lambda: settled(stage, site) if alone else not stage.left(site), what="the end of the dead man's switch")
     if confirmed is None:
         confirmed = "live" in scene.said or str(scene.verb.number) in site.inside("confirmed")
-    if not site.inside("armed"):
+    if not site.inside("armed") or not (waits or scene.verb.before == "armed"):
         assert site.live == (scene.verb.new if confirmed else live), (confirmed, site.journal[-6:])
         assert site.runs == str((site.root / "current").resolve())
+    seen = "new" if confirmed else "old" if site.live == live else "waits"
     site.address = stage.plain.address
     site.configure(scene.verb.more, settle_s=0.05)
     truthful(site)
+    heals()
     again(site, another=confirmed)
     tidy(stage, site)
-    return "new" if confirmed else "old" if site.live == live else "waits"
+    return seen
 
 
 def truthful(site: Site) -> None:

@@ -34,7 +34,8 @@ def test_a_step_meets_a_fault(
     stage: Stage, tmp_path: Path, row: Row, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     """P1, P2, P5, P12: whatever happens, old or proven new is live, and the next deploy goes well."""
-    with stage.site(tmp_path, row.verb) as site, Watch(site.root) as watch:
-        seen = row.fault.inflict(Scene(stage, site, row.verb, row.step, str(seed)))
+    fault = row.fault
+    with fault.place(tmp_path), stage.site(tmp_path, row.verb, more=fault.more) as site, Watch(site.root) as watch:
+        seen = fault.inflict(Scene(stage, site, row.verb, row.step, str(seed)))
     assert watch.wrong == []
-    record_property("fault", {"verb": row.verb.name, "step": row.step, "fault": row.fault.name, "seen": seen})
+    record_property("fault", {"verb": row.verb.name, "step": row.step, "fault": fault.name, "seen": seen})

@@ -1,0 +1,33 @@
+"""What a fault is, and what a command may end with that met one."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from releases.plan import Phase
+from tests.faults.scene import Scene
+
+Place = Callable[[Path], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """*inflict* does it to a scene, waits for its end, holds the host to its promises, and says what was seen.
+
+    *more* stands in deploy.toml; *place* makes what is needed of the directory in which the site will be.
+    """
+
+    name: str
+    says: str
+    inflict: Callable[[Scene], str]
+    more: str = ""
+    place: Place = nullcontext
+
+
+def expected(scene: Scene) -> tuple[int, ...]:
+    """The exit codes of a verb of which one step came to grief."""
+    phase = scene.verb.phase(scene.step)
+    if phase is None:
+        return (10, 11, 14)
+    return {Phase.SWITCH: (11, 12), Phase.CONFIRM: (0, 12), Phase.AFTER: (0,)}.get(phase, (11,))
