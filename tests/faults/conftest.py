@@ -16,11 +16,11 @@ from tests.sshd import Sshd
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The rows: all of them, or those that *seed* decides."""
-    if "row" in metafunc.fixturenames:
+    """The cases: all of them, or those that *seed* decides."""
+    if "case" in metafunc.fixturenames:
         seed = metafunc.config.getoption("--seed", SEED)
-        rows = whole() if metafunc.config.getoption("--whole", False) else short(seed)
-        metafunc.parametrize("row", rows, ids=str)
+        cases = whole() if metafunc.config.getoption("--whole", False) else short(seed)
+        metafunc.parametrize("case", cases, ids=str)
 
 
 @pytest.fixture(scope="session")

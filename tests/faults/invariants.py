@@ -42,39 +42,43 @@ def mended(
     # Where who would go back by himself has died, too, or cannot say so, whoever comes next does it.
     until(lambda: settled(stage, site) if alone else not stage.left(site), what="the end of the dead man's switch")
     if confirmed is None:
-        confirmed = "live" in scene.said or str(scene.verb.number) in site.inside("confirmed")
+        confirmed = "live" in scene.said or str(scene.number) in site.inside("confirmed")
     if not site.inside("armed") or not (waits or scene.verb.before == "armed"):
         assert site.live == (scene.verb.new if confirmed else live), (confirmed, site.journal[-6:])
         assert site.runs == str((site.root / "current").resolve())
-    seen = "new" if confirmed else "old" if site.live == live else "waits"
+    seen = "new" if confirmed else "waits" if site.live != live else "old" if live == OLD else "other"
     site.address = stage.plain.address
     site.configure(scene.verb.more, settle_s=0.05)
-    truthful(site)
+    truthful(site, read_only=waits)
     heals()
-    again(site, another=confirmed)
-    tidy(stage, site)
+    if scene.last or seen != "old":
+        again(site, another=confirmed)
+        tidy(stage, site)
     return seen
 
 
-def truthful(site: Site) -> None:
+def truthful(site: Site, *, read_only: bool = False) -> None:
     """`status` names what is live, and what became of the last deploy."""
     result = site.run("status", "--host", "prod", "--json")
     assert result.code == 0, result.err
     (row,) = next(e["hosts"] for e in result.events if e["event"] == "answer")
+    if read_only:
+        own, _, row["note"] = row["note"].partition("; ")
+        assert "may not write" in own
     assert row["live"] == (site.root / "current").resolve().name
     number, said = site.last["deploy"], site.events(site.last["deploy"])
     named = f"{site.last['verb']} {number}"
     if site.inside("armed"):
-        assert f"the switch of deploy {number} waits to be settled" in row["note"]
+        assert f"the switch of deploy {number} waits to be settled" in row["note"], row
     elif "reverted" in said:
-        assert row["note"] == f"{named} was taken back"
+        assert row["note"] == f"{named} was taken back", row
     elif "failed" in said:
-        assert row["note"].startswith(f"{named} failed: ")
+        assert row["note"].startswith(f"{named} failed: "), row
     elif "live" not in said and str(number) not in site.inside("confirmed"):
-        assert row["note"].startswith(f"{named} of ")
-        assert "was interrupted" in row["note"]
+        assert row["note"].startswith(f"{named} of "), row
+        assert "was interrupted" in row["note"], row
     elif site.inside("confirmed"):
-        assert row["note"] == f"confirmed, and what was replaced was not told to stop yet: {number}"
+        assert row["note"] == f"confirmed, and what was replaced was not told to stop yet: {number}", row
     else:
         assert row["note"] == "", row
 

@@ -8,6 +8,7 @@ from tests.faults.faults import FAULTS, Fault
 from tests.faults.verbs import VERBS, Verb
 
 SEED = 1
+TOGETHER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +23,30 @@ class Row:
         return f"{self.verb.name}-{self.step.replace(' ', '_')}-{self.fault.name}"
 
 
-def whole() -> tuple[Row, ...]:
-    """Every step of every verb meets every fault."""
-    return tuple(Row(verb, step, fault) for verb in VERBS for step in verb.steps for fault in FAULTS)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """*rows* of one verb, met one after the other by the same site as long as the old release stays live."""
+
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.rows))
 
 
-def short(seed: int) -> tuple[Row, ...]:
+def whole() -> tuple[Case, ...]:
+    """Every step of every verb meets every fault, each on a site of its own."""
+    return tuple(Case((Row(verb, step, fault),)) for verb in VERBS for step in verb.steps for fault in FAULTS)
+
+
+def short(seed: int) -> tuple[Case, ...]:
     """Every step of every verb meets one fault, and the faults take turns, in an order that *seed* decides."""
-    chance, met, rows = random.Random(seed), Counter[str](), list[Row]()
+    chance, met, cases = random.Random(seed), Counter[str](), list[Case]()
     for verb in VERBS:
+        rows = list[Row]()
         for step in verb.steps:
             fault = min(chance.sample(FAULTS, len(FAULTS)), key=lambda fault: met[fault.name])
             met[fault.name] += 1
             rows.append(Row(verb, step, fault))
-    return tuple(rows)
+        count = -(-len(rows) // TOGETHER)
+        cases += [Case(tuple(rows[i::count])) for i in range(count)]  # what comes late, and may go live, is met last
+    return tuple(cases)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,17 +15,28 @@ from tests.faults.verbs import Verb
 
 @dataclass
 class Scene:
-    """*verb* at *step*; *seed* decides which of its calls is the one that is interrupted."""
+    """*verb* at *step*; *seed* decides which of its calls is the one that is interrupted.
+
+    *more* stands in deploy.toml. What is done by a person comes with the *last* fault that a site meets.
+    """
 
     stage: Stage
     site: Site
     verb: Verb
     step: str
     seed: str = "0"
+    more: str = ""
+    last: bool = True
+    number: int = field(init=False, default=0)
     client: Client = field(init=False)
 
     def start(self) -> Client:
-        """Type the command."""
+        """Type the command on a controller that has never done so; it will be the deploy of this *number*."""
+        self.number = max(self.verb.number, self.site.last["deploy"] + 1)
+        shutil.rmtree(self.site.home / ".cache", ignore_errors=True)
+        (self.site.root / "shared" / "schema").write_text("")
+        self.stage.line.pass_()
+        self.stage.over_the_line(self.site, self.verb, self.more)
         self.client = self.stage.client(self.site, *self.verb.words)
         return self.client
 
@@ -49,7 +61,7 @@ class Scene:
     @property
     def said(self) -> list[str]:
         """What the journal says of this deploy."""
-        return self.site.events(self.verb.number) if self.verb.new else []
+        return self.site.events(self.number) if self.verb.new else []
 
     def end(self) -> Result:
         """The command ends by itself: its last word is an outcome that is true."""

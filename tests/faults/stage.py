@@ -31,15 +31,15 @@ class Stage:
     clients: list[Client] = field(default_factory=list)
 
     @contextmanager
-    def site(self, home: Path, verb: Verb, *, more: str = "") -> Iterator[Site]:
+    def site(self, home: Path, verb: Verb) -> Iterator[Site]:
         """The site as *verb* finds it, on a root of its own below *home*: v3 live, v4 to be deployed over the line."""
         self.gate.reset()
         self.line.pass_()
         copied(self.tree(verb.before), home / "srv")
         if "prod,ahead" in verb.words:
             copied(self.tree("ahead"), home / "ahead")
-            more += f'[hosts.ahead]\nssh = ["{self.plain.address}"]\nroot = "{home / "ahead"}"\n'
-        site = Site.at(home, self.sshd, self.line.address, more=verb.more + more)
+        site = Site.at(home, self.sshd, self.line.address)
+        self.over_the_line(site, verb)
         site.write("v4")
         try:
             with site.running():
@@ -51,6 +51,13 @@ class Stage:
             self.clients.clear()
             self.line.cut()
             self.gate.reset()
+
+    def over_the_line(self, site: Site, verb: Verb, more: str = "") -> None:
+        """Write the deploy.toml of *verb*: this host behind its line, and one to join that is ahead."""
+        site.address = self.line.address
+        if "prod,ahead" in verb.words:
+            more += f'[hosts.ahead]\nssh = ["{self.plain.address}"]\nroot = "{site.root.parent / "ahead"}"\n'
+        site.configure(verb.more + more, settle_s=0.05)
 
     def client(self, site: Site, *words: str) -> Client:
         """Start a command, whose steps wait to be let in."""

@@ -161,10 +161,8 @@ def test_a_silent_line_is_noticed_and_the_host_frees_its_lock(tmp_path: Path) ->
         assert app.live == "v2"
         until(lambda: app.live == "v1", limit_s=70, what="the old release")
         assert 30 < time.monotonic() - began < 75
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 14, said
-        assert "not a sign of life" in said
-        assert "`inv status` asks the host what is true" in said
+        os.killpg(process.pid, signal.SIGKILL)  # what else it says, and with which code, shorter silences tell
+        process.communicate()
         line.pass_()
         assert "was taken back" in app.run("status").out
         app.configure()
