@@ -35,6 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of the fault ring is run."""
     parser.addoption("--whole", action="store_true", help="every step of every verb meets every fault")
     parser.addoption("--seed", type=int, default=1, help="which step meets which fault, and where in its script")
+    parser.addoption("--table", type=Path, help="the file that a whole run writes what it has seen into")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever runs the tests writes the table; workers tell it."""
+    if (file := config.getoption("--table")) and not hasattr(config, "workerinput"):
+        from tests.faults.table import Table
+
+        config.pluginmanager.register(Table(file, config.getoption("--seed")))
 
 
 @pytest.hookimpl(optionalhook=True)
