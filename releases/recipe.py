@@ -67,20 +67,26 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
     selection = select(Path.cwd(), host=host, without=without)
     from .operations import Operations  # while the hosts are called: this takes as long
 
-    with Operations.load(selection, as_json=json, wait=wait) as operations:
-        try:
-            yield operations
-        except Exit as ended:
+    operations = Operations.load(selection, as_json=json, wait=wait)
+    try:
+        with operations:
+            try:
+                yield operations
+            except Exit as ended:
+                deafen()
+                operations.report.end(ended.code)
+                raise
+            except BaseException:
+                operations.report.silence()  # `_show` has the last word
+                raise
             deafen()
-            operations.report.end(ended.code)
+            operations.report.end(0)
+            if operations.report.lost:
+                raise Exit(code=UNWRITTEN)
+    except KeyboardInterrupt:
+        if operations.report.last_word is None:
             raise
-        except BaseException:
-            operations.report.silence()  # `_show` has the last word
-            raise
-        deafen()
-        operations.report.end(0)
-        if operations.report.lost:
-            raise Exit(code=UNWRITTEN)
+        raise Exit(code=operations.report.last_word) from None  # too late to make another outcome of it
 
 
 def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":

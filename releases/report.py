@@ -29,6 +29,7 @@ class Report:
         self._writing = threading.Lock()
         self._screen: Screen | None = None
         self._ended = self._asking = self._told = self._silent = self.lost = False
+        self.last_word: int | None = None  # the exit code of the outcome, once that is said
         self.began = time.monotonic()
 
     def event(self, name: str, host: str = "", **more: Any) -> None:
@@ -125,7 +126,7 @@ class Report:
     def outcome(self, outcome: Outcome) -> None:
         """The last word of a command."""
         self.release_terminal()
-        self._ended = True
+        self._ended, self.last_word = True, outcome.exit_code
         seconds = outcome.seconds or self._now()
         if self.as_json:
             more: dict[str, Any] = {"hosts": dict(outcome.hosts)} if outcome.hosts or outcome.why else {}

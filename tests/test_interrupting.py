@@ -4,16 +4,20 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from invoke.exceptions import Exit
 
 from releases.answer import Answer
 from releases.carry import Carriage
 from releases.errors import ReleaseError
 from releases.interrupting import Interrupted, Terminated, listen
+from releases.outcome import Outcome
 from releases.plan import Phase, Plan, Step
+from releases.recipe import fleet
 from tests.hosts import A, B
 
 STEPS = tuple(Step(name, {}, "") for name in ("one", "two"))
@@ -158,3 +162,25 @@ def test_ctrl_c_behind_the_confirm_changes_no_outcome(hearing: None, presses: in
     outcome = Carriage(Plan("deploy", 1, B, A, {"web1": steps}), fleet, lambda *args: None).carry()
     os.kill(os.getpid(), signal.SIGINT)
     assert (outcome.name, outcome.exit_code) == ("live", 0)
+
+
+@pytest.mark.parametrize("pressed", [KeyboardInterrupt, Terminated])
+def test_what_was_said_to_be_true_stays_so(
+    pressed: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P12: Ctrl-C while the sessions are closed comes too late to make another outcome of it."""
+    (tmp_path / "deploy.toml").write_text('app = "shop"\nroot = "/srv/shop"\n[hosts.prod]\nssh = ["web1"]\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Exit) as ended:
+        _pressed(pressed, Outcome("live"))
+    assert ended.value.code == 0
+    with pytest.raises(pressed):
+        _pressed(pressed)
+
+
+def _pressed(pressed: type[BaseException], *said: Outcome) -> None:
+    """A command that is interrupted when it has said all this."""
+    with fleet() as hosts:
+        for outcome in said:
+            hosts.report.outcome(outcome)
+        raise pressed

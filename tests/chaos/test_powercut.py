@@ -1,6 +1,6 @@
 """The power fails at many moments of a deploy and of a rollback, and what was not seen to the disk is lost.
 
-``CUTS=50`` (`make faults`) cuts it at so many moments of each instead of a few.
+``CUTS=50`` (`make often`) cuts it at so many moments of each instead of a few.
 """
 
 import json

@@ -32,7 +32,7 @@ class Scene:
 
     def start(self) -> Client:
         """Type the command on a controller that has never done so; it will be the deploy of this *number*."""
-        self.number = max(self.verb.number, self.site.last["deploy"] + 1)
+        self.number = max(self.verb.number, self.site.number + 1)
         shutil.rmtree(self.site.home / ".cache", ignore_errors=True)
         (self.site.root / "shared" / "schema").write_text("")
         self.stage.line.pass_()

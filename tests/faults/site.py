@@ -127,8 +127,13 @@ class Site(App):
 
     @property
     def last(self) -> dict[str, Any]:
-        """How the last deploy was begun."""
-        return next(event for event in reversed(self.journal) if event["event"] == "deploy")
+        """The event by which the journal knows the last deploy, be it only that it failed before it was begun."""
+        return [event for event in self.journal if event["event"] in ("deploy", "live", "reverted", "failed")][-1]
+
+    @property
+    def number(self) -> int:
+        """Of the last deploy."""
+        return max(event.get("deploy", 0) for event in self.journal)
 
 
 def copied(tree: Path, to: Path) -> None:

@@ -1,6 +1,6 @@
 """The dead man's switch raced against confirm and against the next deploy: exactly one of them wins.
 
-``RACES=1000`` (`make faults`) runs so many races of each instead of a few.
+``RACES=1000`` (`make often`) runs so many races of each instead of a few.
 """
 
 import os
