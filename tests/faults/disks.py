@@ -31,7 +31,7 @@ def _small(where: str, home: Path) -> Iterator[None]:
             continue
 
 
-def _fill(root: Path) -> None:
+def fill(root: Path) -> None:
     """No byte is left."""
     with (root / FILLER).open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1):
@@ -48,7 +48,7 @@ def _crowd(root: Path) -> None:
             (root / FILLER / str(number)).touch()
 
 
-def _empty(root: Path) -> None:
+def empty(root: Path) -> None:
     subprocess.run(["rm", "-rf", str(root / FILLER)], check=True)
 
 
@@ -59,7 +59,7 @@ def _full(fill: Callable[[Path], None], scene: Scene) -> str:
     scene.stage.gate.admit()
     code = scene.end().code
     assert code in (0, 10, *expected(scene)), scene.client.events[-4:]
-    return f"{mended(scene, confirmed=None, heals=partial(_empty, scene.site.root))} {code}"
+    return f"{mended(scene, confirmed=None, heals=partial(empty, scene.site.root))} {code}"
 
 
 def _read_only(scene: Scene) -> str:
@@ -81,16 +81,16 @@ def _controller_full(scene: Scene) -> str:
     home = scene.site.home
     scene.site.environment["TMPDIR"] = str(home)
     scene.reach()
-    _fill(home)
+    fill(home)
     scene.stage.gate.admit()
     code = scene.end().code
     assert code in (0, 10, *expected(scene)), scene.client.events[-4:]
-    return f"{mended(scene, confirmed=None, heals=partial(_empty, home))} {code}"
+    return f"{mended(scene, confirmed=None, heals=partial(empty, home))} {code}"
 
 
 _HOST, _CONTROLLER = partial(_small, "srv"), partial(_small, "home")
 DISKS = (
-    Fault("disk-full", "no byte is left on the host from the step on", partial(_full, _fill), place=_HOST),
+    Fault("disk-full", "no byte is left on the host from the step on", partial(_full, fill), place=_HOST),
     Fault("inodes-full", "no inode is left on the host from the step on", partial(_full, _crowd), place=_HOST),
     Fault("read-only", "the root is read-only from the step on", _read_only, place=_HOST),
     Fault("controller-full", "no byte is left on the controller from the step on", _controller_full, place=_CONTROLLER),

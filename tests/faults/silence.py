@@ -11,7 +11,7 @@ from tests.faults.site import Site
 from tests.faults.stage import alive
 
 # As by default, but shorter: 20 s, of which 5 are borne in silence, and 60.
-SHORT = "[connection]\nconnect_s = 1\nsilent_s = 2\nlock_s = 3\n"
+SHORT = "[connection]\nconnect_s = 2\nsilent_s = 3\nlock_s = 5\n"
 BORNE, BORNE_S = "[connection]\nsilent_s = 4\n", 1.0
 
 

@@ -14,6 +14,7 @@ from releases.plan import Step
 from releases.scripts import render
 from tests.app import App, until
 from tests.conftest import require
+from tests.faults.disks import DISKS, FILLER, empty, fill
 from tests.faults.invariants import mended
 from tests.faults.scene import Scene
 from tests.faults.site import Site
@@ -25,7 +26,7 @@ from tests.sshd import Sshd
 pytestmark = pytest.mark.journey
 DEPLOY = VERBS[0]
 ENDS = ("live", "reverted", "failed")
-TURNS = 4
+TURNS = 3
 
 
 def _came(gate: Gate, waits: list[int]) -> bool:
@@ -167,3 +168,36 @@ def test_a_silent_line_is_noticed_and_the_host_frees_its_lock(tmp_path: Path) ->
         assert "was taken back" in app.run("status").out
         app.configure()
         assert app.run("deploy").code == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        ("../site.tar.gz", ("tar -czf ../site.tar.gz .",)),
+        ("git", ("git init -q", "git add .", "git -c user.name=a -c user.email=a@example.com commit -qm one")),
+    ],
+    ids=["archive", "git"],
+)
+def test_a_controller_whose_disk_is_full_builds_nothing(
+    stage: Stage, tmp_path: Path, source: str, made: tuple[str, ...]
+) -> None:
+    """P2: it says so in one line, and no host hears of it."""
+    full = next(fault for fault in DISKS if fault.name == "controller-full")
+    with full.place(tmp_path), stage.site(tmp_path, DEPLOY) as site:
+        (site.folder / "large").write_bytes(os.urandom(1 << 20))
+        for command in made:
+            subprocess.run(command.split(), cwd=site.folder, check=True)
+        site.environment["TMPDIR"] = str(site.home)
+        site.configure(DEPLOY.more, build=f'source = "{source}"', settle_s=0.05)
+        before = site.journal
+        fill(site.home)
+        filler = site.home / FILLER
+        os.truncate(filler, filler.stat().st_size - (1 << 16))  # with not one byte left Python takes another directory
+        result = site.run(*DEPLOY.words)
+        assert result.code == 10, result
+        assert "No space left on device" in result.err
+        assert len(result.err.splitlines()) <= 2, result.err
+        assert site.journal == before
+        empty(site.home)
+        result = site.run(*DEPLOY.words)
+        assert result.code == 0, result.err
