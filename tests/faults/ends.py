@@ -67,12 +67,13 @@ def _cut(scene: Scene) -> str:
 
 def _step_killed(scene: Scene) -> str:
     """P12: a step that dies has failed."""
-    pid = scene.block()
+    pid = call = scene.block()
     while alive(pid) and name(parent(pid)) not in ("timeout", "python3", "sshd", "systemd"):
         pid = parent(pid)
     if alive(pid):
         os.kill(pid, signal.SIGKILL)
     scene.stage.gate.open()
+    scene.stage.drain(call)
     code = scene.end().code
     assert code in expected(scene), scene.client.events[-4:]
     return f"{mended(scene, confirmed=None)} {code}"
