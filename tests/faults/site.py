@@ -36,12 +36,13 @@ after_switch = ["ls"]
 [keep]
 releases = 3
 """
-# The number in the file may be a stranger's by now: a reload may have been cut short behind its kill.
+# The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts has
+# whole paths: held at the gate, it would come to life when another has long taken its place.
 RELOAD = """\
 root=$(cd -P ../.. && pwd -P)
 old=$(cat ../../../pid 2>/dev/null)
 case $(readlink "/proc/${old:-none}/cwd") in "$root/releases/"*) kill "$old" ;; esac
-setsid sh -c 'echo $$ >../../../new; mv ../../../new ../../../pid; exec sleep 72h' >/dev/null 2>&1 &
+/usr/bin/setsid sh -c 'echo $$ >../../../new; /bin/mv ../../../new ../../../pid; exec /bin/sleep 72h' >/dev/null 2>&1 &
 until [ "$(cat ../../../pid 2>/dev/null)" != "$old" ]; do sleep 0.02; done
 """
 
