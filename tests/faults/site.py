@@ -36,8 +36,8 @@ after_switch = ["ls"]
 [keep]
 releases = 3
 """
-# The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts has
-# whole paths: held at the gate, it would come to life when another has long taken its place.
+# The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts
+# has whole paths: held at the gate, it would come to life when another has long taken its place.
 RELOAD = """\
 root=$(cd -P ../.. && pwd -P)
 old=$(cat ../../../pid 2>/dev/null)
