@@ -263,7 +263,7 @@ class Fleet:
 
     def _check_not_ours(self, name: str, busy: LockHeld) -> None:
         mine, _, other = busy.mark.partition(" ")
-        if mine == self.mark:
+        if mine == self.mark and other != name:  # else a session of ours whose line is gone still has it
             raise twice(other, name)
 
     def _tell_settled(self, name: str, arm: str, code: str) -> None:
