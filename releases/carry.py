@@ -75,10 +75,14 @@ class Carriage:
         if not self._locally("before_switch"):
             return self._unchanged()
         if not self._switched():
-            return self._kept() if self.plan.keeps and self.proven else self._taken_back()
+            return self._kept() if self._keeps() else self._taken_back()
         if not self._phase(Phase.CONFIRM):
             return self._taken_back()
         return self._live()
+
+    def _keeps(self) -> bool:
+        """Is what was proven confirmed? Not where somebody wants to have all taken back."""
+        return self.plan.keeps and bool(self.proven) and not isinstance(self.failed.get(""), Interrupted)
 
     def _switched(self) -> bool:
         """Switch batch after batch; each is watched before the next."""

@@ -7,7 +7,10 @@ import pytest
 
 from releases.carry import Carriage
 from releases.deploy import Shipment, deploy
-from releases.plan import Phase, Plan, Step
+from releases.errors import ReleaseError, StepFailed
+from releases.interrupting import Interrupted
+from releases.outcome import Outcome
+from releases.plan import Batch, Phase, Plan, Step
 from releases.stepping import together
 from tests.hosts import ANA, A, B, config, host, live, manifest
 
@@ -43,3 +46,31 @@ def _cut(plan: Plan) -> list[str]:
         for phase in Phase
         for group in together(tuple(step for step in plan.steps["web1"] if step.phase is phase))
     ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "kept"),
+    [
+        ({"web2": StepFailed("web2", "prove", 70)}, True),
+        ({"": Interrupted("interrupted")}, False),
+        ({"web2": StepFailed("web2", "prove", 70), "": Interrupted("interrupted")}, False),
+    ],
+)
+def test_who_takes_back_by_ctrl_c_takes_back_what_was_proven_too(
+    failed: dict[str, ReleaseError], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with ``on_failure = "stop"``, which is about hosts that fail."""
+    steps = {name: (Step("publish", {}, ""), Step("confirm", {}, "", Phase.CONFIRM)) for name in ("web1", "web2")}
+    plan = Plan("deploy", 1, B, A, steps, batches=(Batch(("web1",)), Batch(("web2",))), keeps=True)
+    carriage = Carriage(plan, SimpleNamespace(), lambda *args: None)  # type: ignore[arg-type]
+
+    def second_fails() -> bool:
+        carriage.proven.append("web1")
+        carriage.failed.update(failed)
+        return False
+
+    monkeypatch.setattr(Carriage, "_switched", lambda self: second_fails())
+    monkeypatch.setattr(Carriage, "_phase", lambda self, phase, names=(): True)
+    monkeypatch.setattr(Carriage, "_kept", lambda self: Outcome("partial"))
+    monkeypatch.setattr(Carriage, "_taken_back", lambda self: Outcome("reverted"))
+    assert carriage._carried().name == ("partial" if kept else "reverted")
