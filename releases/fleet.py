@@ -46,6 +46,7 @@ class Fleet:
         self.targets = {target.name: target for target in targets}
         self.places = self.targets  # with the hosts of balancers, where a command tells those
         self._turns: dict[str, threading.Lock] = {}
+        self._ended = threading.Event()  # what runs here
         self.report, self.author, self.dialing = report, author, dialing or Dialing()
         self.mark = os.urandom(8).hex()  # tells our own locks from those of others
         self.sessions: dict[str, Session] = {}
@@ -58,8 +59,10 @@ class Fleet:
         self.close()
 
     def close(self) -> None:
-        """End every session."""
+        """End every session, and what runs here for a host."""
         self.dialing.close()
+        ended, self._ended = self._ended, threading.Event()
+        ended.set()
         sessions, self.sessions = self.sessions, {}
         self._at_once(sessions, lambda name: sessions[name].close())
 
@@ -157,11 +160,13 @@ class Fleet:
             session.expect()
 
     def _run_here(self, name: str, step: Step) -> Answer:
-        """Run a step of the controller's own."""
+        """Run a step of the controller's own; what brings a host back waits for what takes it out to have ended."""
         command, environment = str(step.values["command"]), step.values["environment"]
         assert isinstance(environment, Mapping)
-        what, limit_s = f"{name}: {step.label}", step.timeout_s
-        run(what, command, environment=environment, timeout_s=limit_s, say=lambda line: self.report.say(line, "local"))
+        ended, say = self._ended, lambda line: self.report.say(line, "local")
+        with self._turns.setdefault(f"{HERE} {name}", threading.Lock()):
+            what = f"{name}: {step.label}"
+            run(what, command, environment=environment, timeout_s=step.timeout_s, say=say, ended=ended)
         return Answer()
 
     def each(self, names: Iterable[str], do: Callable[[str], T]) -> Mapping[str, T | ReleaseError]:

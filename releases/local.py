@@ -4,6 +4,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +19,10 @@ MOST_BYTES = 1 << 20  # what may be printed that is kept
 Say = Callable[[str], None]
 
 
+class _Ended(Exception):
+    """Somebody wants it to end."""
+
+
 def run(
     what: str,
     command: str,
@@ -26,11 +31,12 @@ def run(
     environment: Mapping[str, str] = {},
     timeout_s: float,
     say: Say,
+    ended: threading.Event | None = None,
 ) -> None:
     """Run *command*, in a process group that ends with us; what it leaves running on success is its own.
 
-    *environment* is added to ours; *say* gets its output line by line. `CommandFailed` names *what*, the command, and
-    how it ended.
+    *environment* is added to ours; *say* gets its output line by line. Once *ended* is set it is ended, too.
+    `CommandFailed` names *what*, the command, and how it ended; by then all of its group has.
     """
     last = ""
     with subprocess.Popen(
@@ -43,12 +49,15 @@ def run(
         start_new_session=True,
     ) as process:
         try:
-            for line in _lines(process, time.monotonic() + timeout_s):
+            for line in _lines(process, time.monotonic() + timeout_s, ended or threading.Event()):
                 say(line)
                 last = line.strip() or last
         except subprocess.TimeoutExpired:
             _end(process)
             raise CommandFailed(f"{what}: `{_shown(command)}` was not done after {timeout_s:g} s") from None
+        except _Ended:
+            _end(process)
+            raise CommandFailed(f"{what}: `{_shown(command)}` was ended") from None
         except BaseException:  # Ctrl-C does not reach a group of its own
             _end(process)
             raise
@@ -68,7 +77,7 @@ def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
         command, shell=True, cwd=here, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         try:
-            for chunk in _output_of(process, time.monotonic() + limit_s):
+            for chunk in _output_of(process, time.monotonic() + limit_s, threading.Event()):
                 said += chunk
                 if len(said) > MOST_BYTES:
                     _end(process)
@@ -88,30 +97,32 @@ def _refused(what: str, command: str, why: str) -> Refused:
     return Refused(f"{what}: `{command}` {why}", hint="run it by hand, in the directory of deploy.toml")
 
 
-def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
+def _lines(process: subprocess.Popen[bytes], deadline: float, ended: threading.Event) -> Iterator[str]:
     rest = b""
-    for chunk in _output_of(process, deadline):
+    for chunk in _output_of(process, deadline, ended):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
     if rest:
         yield rest.decode("utf-8", "replace")
 
 
-def _output_of(process: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
+def _output_of(process: subprocess.Popen[bytes], deadline: float, stopped: threading.Event) -> Iterator[bytes]:
     """What it prints until it ends, even where something it started keeps the pipe open."""
     assert process.stdout
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while (left_s := deadline - time.monotonic()) > 0:
             ended = process.poll() is not None
+            if stopped.is_set() and not ended:
+                raise _Ended
             if selector.select(0 if ended else min(left_s, POLL_S)):
-                chunk = os.read(process.stdout.fileno(), 1 << 16)
-                if not chunk:
-                    break
-                yield chunk
+                if chunk := os.read(process.stdout.fileno(), 1 << 16):
+                    yield chunk
+                else:
+                    selector.unregister(process.stdout)  # which it may close long before it ends
             elif ended:
                 return
-    process.wait(max(0.0, deadline - time.monotonic()))
+    process.wait(0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
