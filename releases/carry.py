@@ -245,8 +245,11 @@ class Carriage:
         self.failed = {**failed, **self.failed}
         back = tuple(tuple(n for n in names if n not in keep) for names in self._order_back())
         outcome = self._aftermath().taken_back(back)
-        if confirmed:
-            self._finish_and_tidy(keep)
+        try:
+            if confirmed:
+                self._finish_and_tidy(keep)
+        except KeyboardInterrupt:  # it is known what is true
+            self.fleet.report.say("warning: interrupted before all was finished that follows the switch")
         return outcome
 
     def _taken_back(self) -> Outcome:

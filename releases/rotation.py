@@ -20,6 +20,7 @@ class Rotation:
     out: set[str] = field(default_factory=set)
     returned: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    given_up: bool = False
 
     def begins(self, name: str, step: Step) -> None:
         """A step of the plan is on its way: from the first that may take the host out, it is out."""
@@ -46,10 +47,18 @@ class Rotation:
             self.out.discard(name)
 
     def everybody_back(self) -> None:
-        """Bring back whoever is still out, and wait for nobody: who cannot be reached may be down for good."""
-        for name in sorted(self.out):
-            if self._each(name, tuple(s for s in self.plan.returning(name) if s.name != "serving")):
-                self.out.discard(name)
+        """Bring back whoever is still out, and wait for nobody: who cannot be reached may be down for good.
+
+        Ctrl-C ends that, and changes nothing of what is known; who may still be out is said.
+        """
+        try:
+            for name in () if self.given_up else sorted(self.out):
+                if self._each(name, tuple(s for s in self.plan.returning(name) if s.name != "serving")):
+                    self.out.discard(name)
+        except KeyboardInterrupt:
+            self.given_up = True
+            if left := ", ".join(sorted(self.out)):
+                self.fleet.report.say(f"warning: interrupted: {left} may still be out of rotation")
 
     def _each(self, name: str, steps: tuple[Step, ...]) -> bool:
         """Run them all unless the first fails, which is what matters; False then."""

@@ -74,3 +74,23 @@ def test_who_takes_back_by_ctrl_c_takes_back_what_was_proven_too(
     monkeypatch.setattr(Carriage, "_kept", lambda self: Outcome("partial"))
     monkeypatch.setattr(Carriage, "_taken_back", lambda self: Outcome("reverted"))
     assert carriage._carried().name == ("partial" if kept else "reverted")
+
+
+def test_ctrl_c_while_what_was_kept_is_tidied_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts differ: that is known by then."""
+    said: list[str] = []
+    fleet: Any = SimpleNamespace(report=SimpleNamespace(say=said.append))
+    aftermath = SimpleNamespace(taken_back=lambda order: Outcome("partial", why="web2: prove failed"))
+    carriage = Carriage(Plan("deploy", 1, B, A, {"web1": (), "web2": ()}, keeps=True), fleet, lambda *args: None)
+
+    def pressed(self: Carriage, names: tuple[str, ...]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Carriage, "_carried", Carriage._kept)
+    monkeypatch.setattr(Carriage, "_phase", lambda self, phase, names=(): True)
+    monkeypatch.setattr(Carriage, "_aftermath", lambda self: aftermath)
+    monkeypatch.setattr(Carriage, "_finish_and_tidy", pressed)
+    carriage._know()
+    assert carriage.outcome
+    assert carriage.outcome.name == "partial"
+    assert said == ["warning: interrupted before all was finished that follows the switch"]

@@ -90,6 +90,22 @@ def test_who_cannot_come_back_stays_guarded() -> None:
     assert (hosts.ran, turned.out) == (["web2 undrain"], {"web2"})
 
 
+def test_ctrl_c_while_everybody_is_brought_back_leaves_what_is_known_as_it_is() -> None:
+    """Who may still be out is named, once; the next end of the same plan does not begin again."""
+    said: list[str] = []
+
+    def pressed(name: str, step: Step) -> Answer:
+        raise KeyboardInterrupt
+
+    hosts = Hosts(fleet(*THREE, balancer=COMMAND), pressed)
+    hosts.say = lambda line, *_: said.append(str(line))  # type: ignore[method-assign]
+    turned = out(plan(hosts.hosts), hosts, "web2")
+    turned.everybody_back()
+    turned.everybody_back()
+    assert said == ["warning: interrupted: web2 may still be out of rotation"]
+    assert (hosts.ran, turned.out) == (["web2 undrain"], {"web2"})
+
+
 def test_the_line_to_a_balancer_is_opened_again_to_bring_somebody_back() -> None:
     """Its host has settled that by then, or does it now."""
     hosts = Hosts(fleet(*THREE, balancer=REMOTE), lambda name, step: Answer((("status", "UP"),)))
