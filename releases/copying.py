@@ -117,9 +117,11 @@ class Copying:
         """A channel on the source that gives what is *needed*; what its `prepare` made is not in the manifest."""
         names = b"".join(os.fsencode(entry.path) + b"\0" for entry in needed.sent if entry.kind == FILE)
         source = next(host for host in self.fleet.hosts if host.name == self.copy.source)
-        directory, session = str(source.layout.directory(self.copy.release)), self.fleet.sessions[source.name]
-        with self.gate, session.receiving(step.label, READ, directory, names, timeout_s=step.timeout_s) as read:
-            yield Copied(self.copy, read)
+        directory = str(source.layout.directory(self.copy.release))
+        with self.gate:  # where it may have to wait until there is no session any more
+            session = self.fleet.session(source.name, step.label)
+            with session.receiving(step.label, READ, directory, names, timeout_s=step.timeout_s) as read:
+                yield Copied(self.copy, read)
 
 
 def _digest(data: bytes) -> str:

@@ -116,6 +116,12 @@ class Fleet:
         session = self.sessions.get(name)
         return bool(session and not session.lost)
 
+    def session(self, name: str, what: str) -> Session:
+        """The session with it; `Unreachable` where there is none any more, as after Ctrl-C: *what* was not begun."""
+        if session := self.sessions.get(name):
+            return session
+        raise Unreachable(f"{name}: there is no session any more for {what}")
+
     def rejoin(self, name: str, *, within_s: float) -> None:
         """A new session with a place whose line dropped; it settles what was left. Raises as `open` does."""
         end, pause = time.monotonic() + within_s, 0.5
@@ -142,8 +148,7 @@ class Fleet:
         if step.via == HERE:
             return self._run_here(name, step)
         where, script = step.via or name, _script(step, number)
-        if not (session := self.sessions.get(where)):
-            raise Unreachable(f"{where}: there is no session any more for {step.label}")
+        session = self.session(where, step.label)
         with self._turns.setdefault(where, threading.Lock()):
             return session.run(step.label, script, timeout_s=step.timeout_s, out=out, finds=step.finds)
 

@@ -90,7 +90,7 @@ def deliver(
 
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
-        fleet.sessions[name].send(
+        fleet.session(name, step.label).send(
             step.label,
             UNPACK,
             str(host.config.root / "releases"),

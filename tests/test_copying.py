@@ -7,12 +7,15 @@ import io
 import pytest
 
 from releases.answer import Answer
-from releases.copying import Copied, Copy
-from releases.errors import Refused, StepFailed
+from releases.copying import Copied, Copy, Copying
+from releases.deploy import Shipment
+from releases.errors import Refused, StepFailed, Unreachable
 from releases.layout import Release
 from releases.manifest import FILE, LINK, Difference, Entry, Manifest, difference
 from releases.payload import stream
-from tests.hosts import A
+from releases.plan import Step
+from tests.hosts import A, host
+from tests.test_rejoining import Lines, fleet
 
 
 def entry(path: str, content: bytes, kind: int = FILE | 0o644) -> Entry:
@@ -56,3 +59,12 @@ def test_files_come_one_after_another_and_are_compared_on_their_way() -> None:
     assert sent(b"onethree")
     with pytest.raises(StepFailed, match=f"^web1: send failed: {A} is not what was built: c has other bytes"):
         sent(b"onethrex")
+
+
+def test_a_copy_whose_turn_comes_when_all_is_closed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it waited for one of the channels that read from its source."""
+    mine = fleet(Lines(), monkeypatch, "web1", "web2")
+    mine.hosts = tuple(host(A, name=name) for name in ("web1", "web2"))
+    copying = Copying(mine, Copy.of(A, "web1", WHOLE, told(b"../x")), Shipment(A, WHOLE, source="web1"))
+    with pytest.raises(Unreachable, match="there is no session any more for send"):
+        copying.send("web2", Step("send", {}, ""), Answer())
