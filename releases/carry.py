@@ -25,13 +25,17 @@ def _set() -> threading.Event:
 
 @dataclass(slots=True)
 class Carriage:
-    """One plan on its way: *send* streams the payload. While not *going*, no step begins."""
+    """One plan on its way: *send* streams the payload. While not *going*, no step begins.
+
+    Once a host is *failing* its switch, none begins to.
+    """
 
     plan: Plan
     fleet: Fleet
     send: Send
     stopping: threading.Event = field(default_factory=threading.Event)
     going: threading.Event = field(default_factory=_set)
+    failing: threading.Event = field(default_factory=threading.Event)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
     reached: Phase = Phase.STAGE
     proven: list[str] = field(default_factory=list)
@@ -190,7 +194,8 @@ class Carriage:
         begun.wait()
         try:
             results = self.fleet.each(names, do)
-            self.failed.update({n: r for n, r in results.items() if isinstance(r, ReleaseError)})
+            failed = {n: r for n, r in results.items() if isinstance(r, ReleaseError)}
+            self.failed.update(sorted(failed.items(), key=lambda item: isinstance(item[1], Interrupted)))
         except Exception as error:  # a mistake of ours: the phase has not succeeded
             traceback.print_exc()
             self.failed[""] = ReleaseError(f"{type(error).__name__}: {error}")
@@ -198,13 +203,19 @@ class Carriage:
             done.set()
 
     def _on_one(self, name: str, phase: Phase) -> None:
+        begun = phase is not Phase.SWITCH
         for todo in together(tuple(step for step in self.plan.steps[name] if step.phase is phase)):
             left = tuple(step for step in todo if step.name not in self.stepper.skips.get(name, ()))
             if left:
                 self.going.wait()
-                if self.stopping.is_set():
+                if self.stopping.is_set() or (self.failing.is_set() and not begun):
                     raise Interrupted(f"{name}: interrupted before {left[0].label}")
-                self.stepper.carry_all(name, left, self._later(name) if phase is Phase.CONFIRM else ())
+                begun = True
+                try:
+                    self.stepper.carry_all(name, left, self._later(name) if phase is Phase.CONFIRM else ())
+                except ReleaseError:
+                    self.failing.set()
+                    raise
 
     def _later(self, name: str) -> tuple[Step, ...]:
         """What follows as soon as *name* is confirmed, where it is the only host that has to be."""

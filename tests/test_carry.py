@@ -1,10 +1,12 @@
 """What a failure means, whoever made it."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from releases.answer import Answer
 from releases.carry import Carriage
 from releases.deploy import Shipment, deploy
 from releases.errors import ReleaseError, StepFailed
@@ -94,3 +96,32 @@ def test_ctrl_c_while_what_was_kept_is_tidied_hides_nothing(monkeypatch: pytest.
     assert carriage.outcome
     assert carriage.outcome.name == "partial"
     assert said == ["warning: interrupted before all was finished that follows the switch"]
+
+
+def test_where_one_host_has_failed_its_switch_no_other_begins_to() -> None:
+    """It would only go back; and what is told is what failed, not who was kept from it."""
+    ran: list[str] = []
+
+    def each(names: tuple[str, ...], do: Callable[[str], None]) -> dict[str, object]:
+        results: dict[str, object] = {}
+        for name in reversed(names):  # more hosts than threads
+            try:
+                do(name)
+            except ReleaseError as error:
+                results[name] = error
+        return dict(reversed(results.items()))
+
+    def run(name: str, step: Step, **_: object) -> Answer:
+        ran.append(f"{name} {step.name}")
+        raise StepFailed(name, step.name, 70, ["no"])
+
+    report = SimpleNamespace(**dict.fromkeys(("began_step", "failed_step"), lambda *_: None))
+    targets = {name: SimpleNamespace(config=SimpleNamespace(root="/srv/shop")) for name in ("web1", "web2")}
+    facts = SimpleNamespace(live=A)
+    hosts = [SimpleNamespace(name=name, facts=facts) for name in targets]
+    fleet: Any = SimpleNamespace(each=each, run=run, report=report, targets=targets, hosts=hosts)
+    plan = Plan("deploy", 1, B, A, {name: (Step("publish", {}, ""),) for name in targets})
+    carriage = Carriage(plan, fleet, lambda *args: None)
+    assert not carriage._phase(Phase.SWITCH)
+    assert ran == ["web2 publish"]
+    assert str(next(iter(carriage.failed.values()))) == "web2: publish failed: no"
