@@ -108,7 +108,8 @@ def _plan(verb: str, hosts: Hosts, switched: Hosts, release: Release, plan: dict
     whole = Plan(verb, number(hosts), release, live, plan, said, **fleetwide(hosts[:1]))  # of one: nobody is a canary
     parts = grouped(hosts[0].config.strategy, switched)
     batches = tuple(Batch(tuple(host.name for host in part)) for part in parts)
-    return balanced(replace(whole, batches=batches), hosts)
+    # Never kept in part: the canary waits on until all have it, and every host would be told that it does not.
+    return balanced(replace(whole, batches=batches, keeps=False), hosts)
 
 
 def _names(hosts: Hosts) -> str:

@@ -1,6 +1,7 @@
 """A canary that is held until somebody decides: journals in, plans out."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -175,9 +176,17 @@ def test_a_promotion_keeps_the_order_of_the_groups() -> None:
 
 
 def test_a_promotion_goes_on_with_those_that_were_not_promoted_yet() -> None:
-    """Where another one failed with on_failure = "stop"."""
+    """Where the deployer died between them."""
     plan = promote((on(), ready(THERE, current=B), ready(name="web3")), ANA)
     assert plan.hosts_of(Phase.SWITCH) == ("web3",)
+
+
+@pytest.mark.parametrize("decide", [promote, abort])
+def test_a_decision_is_carried_out_on_all_or_on_none(decide: Callable[..., Plan]) -> None:
+    """Whatever on_failure says: who was kept would be told that no canary waits, and the rest would lack it."""
+    stop = config(strategy={"kind": "canary", "hold": True, "on_failure": "stop"})
+    hosts = tuple(replace(h, config=stop) for h in (on(), on(name="web4"), ready(), ready(name="web3")))
+    assert not decide(hosts, ANA).keeps
 
 
 def test_an_abortion_takes_the_canary_back_and_marks_it_bad_everywhere() -> None:
