@@ -79,20 +79,24 @@ class Aftermath:
         return "; ".join([self._cause(found), *ran.values()])
 
     def _cause(self, found: Mapping[str, Surveyed | None]) -> str:
-        """What went wrong first; of a line that dropped no more than that once its host has said what is true."""
+        """What went wrong first; of a line that dropped no more than that once it is known what is true there."""
         first = self.first
-        host = found.get(first.host) if isinstance(first, OutcomeUnknown) else None
-        if not host or not isinstance(first, OutcomeUnknown):
+        if not isinstance(first, OutcomeUnknown) or not self._asked(first.host, found):
             return str(first)
-        if ended := host.facts.history.ended("unlocked", self.plan.number):
+        host = found.get(first.host)
+        if host and (ended := host.facts.history.ended("unlocked", self.plan.number)):
             by = Holder(str(ended.get("by")), str(ended.get("place", "")))
             return f"{first.host}: {by} has ended our session with `inv unlock` during {first.step}"
         return first.known
 
     def _hint(self, found: Mapping[str, Surveyed | None]) -> str:
         """What helps, but to ask once more."""
-        asked = isinstance(self.first, OutcomeUnknown) and found.get(self.first.host)
-        return "" if asked else self.first.hint
+        first = self.first
+        return "" if isinstance(first, OutcomeUnknown) and self._asked(first.host, found) else first.hint
+
+    def _asked(self, name: str, found: Mapping[str, Surveyed | None]) -> bool:
+        """Was it asked what is true? Of a balancer's host all is known once there is a session again: it settles."""
+        return bool(found[name]) if name in found else self.fleet.reaches(name)
 
     def _take_back(self, name: str) -> None:
         report = self.fleet.report

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from releases.aftermath import Aftermath
+from releases.answer import Answer
 from releases.errors import OutcomeUnknown
 from releases.outcome import Outcome
 from releases.plan import Plan, Step
 from releases.surveyed import Surveyed
-from tests.hosts import A, B, host, live
+from tests.hosts import A, B, config, host, live
 
 DROPPED = OutcomeUnknown("web1", "settled", "the connection was closed")
 WHAT = "web1: the line dropped during settled (the connection was closed)"
@@ -19,7 +20,7 @@ REVERTED = '{"event":"reverted","deploy":2,"code":0}'
 UNLOCKED = '{"event":"unlocked","deploy":2,"by":"ben","place":"desk"}'
 
 
-def after(found: Surveyed | None) -> Outcome:
+def after(found: Surveyed | None, first: OutcomeUnknown = DROPPED, reached: tuple[str, ...] = ()) -> Outcome:
     """A deploy of B whose line dropped; *found* is what the host then says, if it is reached."""
     plan = Plan("deploy", 2, B, A, {"web1": (Step("settled", {}, ""),)})
     sessions = {"web1": SimpleNamespace(lost=True)}
@@ -32,10 +33,20 @@ def after(found: Surveyed | None) -> Outcome:
     def each(names: Any, do: Any) -> dict[str, Any]:
         return {name: do(name) for name in names}
 
-    report = SimpleNamespace(say=lambda *_: None)
-    fleet: Any = SimpleNamespace(sessions=sessions, each=each, report=report, reopen=reopen)
-    rotation: Any = SimpleNamespace(everybody_back=lambda: None, out=())
-    return Aftermath(plan, fleet, {"web1": DROPPED}, rotation).taken_back((("web1",),))
+    targets = {"web1": SimpleNamespace(config=config())}
+    fleet: Any = SimpleNamespace(
+        sessions=sessions,
+        each=each,
+        report=SimpleNamespace(say=lambda *_: None, began_step=lambda *_: None, ended_step=lambda *_: None),
+        reopen=reopen,
+        reaches=lambda name: name in reached,
+        run=lambda *_: Answer(),
+        targets=targets,
+    )
+    rotation: Any = SimpleNamespace(
+        everybody_back=lambda: None, leave_again=lambda name: None, come_back=lambda name: None, out=()
+    )
+    return Aftermath(plan, fleet, {"web1": first}, rotation).taken_back((("web1",),))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,16 @@ def test_once_it_is_known_what_is_true_nothing_is_called_unknown(told: tuple[str
     """Nor is anybody sent to ask once more."""
     outcome = after(host(A, complete=[A, B], journal=[live(1, A), BEGUN, *told, REVERTED]))
     assert (outcome.name, outcome.why, outcome.hint) == ("reverted", why, "")
+
+
+def test_a_line_to_a_balancer_that_is_there_again_leaves_nothing_unknown() -> None:
+    """Its host has settled by then what it was left with."""
+    told = host(A, complete=[A, B], journal=[live(1, A), BEGUN, REVERTED])
+    first = OutcomeUnknown("balancer lb1:/srv/lb", "drain", "cut")
+    outcome = after(told, first, ("balancer lb1:/srv/lb",))
+    what = "balancer lb1:/srv/lb: the line dropped during drain (cut)"
+    assert (outcome.name, outcome.why, outcome.hint) == ("reverted", what, "")
+    assert after(told, first).why == f"{what}; the outcome is unknown"
 
 
 def test_while_the_host_cannot_be_reached_the_outcome_is_unknown() -> None:
