@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import steps
-from .errors import OutcomeUnknown, ReleaseError
+from .errors import LockHeld, OutcomeUnknown, ReleaseError
 from .facts import Facts
 from .fleet import Fleet
 from .history import prefix
@@ -24,6 +24,7 @@ class Aftermath:
     fleet: Fleet
     failed: Mapping[str, ReleaseError]
     rotation: Rotation
+    locked: dict[str, str] = field(default_factory=dict)  # who has the lock of a host by now
 
     @property
     def first(self) -> ReleaseError:
@@ -120,7 +121,7 @@ class Aftermath:
         for name, host in found.items():
             history = host.facts.history if host else None
             ended = history and any(history.ended(how, self.plan.number) for how in ("live", "reverted"))
-            if host and not ended and not self._is_confirmed(host.facts):
+            if host and not ended and not self._is_confirmed(host.facts) and name not in self.locked:
                 self._write_failure(name, host)
         return found
 
@@ -130,11 +131,20 @@ class Aftermath:
             if session and not session.lost:
                 with suppress(OutcomeUnknown):
                     return self.fleet.survey(name)
-            self.fleet.report.say("reconnecting to see what is true", name)
-            return self.fleet.reopen(name, within_s=self.fleet.targets[name].config.connection.reconnect_s)
+            return self._reopened(name)
         except ReleaseError as error:
             self.fleet.report.say(str(error))
             return None
+
+    def _reopened(self, name: str) -> Surveyed | None:
+        """What is true by a new session; where somebody else was faster, they have settled it, or are about to."""
+        self.fleet.report.say("reconnecting to see what is true", name)
+        try:
+            return self.fleet.reopen(name, within_s=self.fleet.targets[name].config.connection.reconnect_s)
+        except LockHeld as busy:
+            self.locked[name] = busy.holder
+            host = self.fleet.peek(name)
+            return None if str(self.plan.number) in host.facts.armed else host
 
     def _write_failure(self, name: str, host: Surveyed) -> None:
         plan, why = self.plan, self.first.record[:300]
@@ -154,8 +164,12 @@ class Aftermath:
         """What is said of each host in the table at the end."""
         words = {}
         for name, host in found.items():
+            held = f"locked by {self.locked[name]}" if name in self.locked else ""
             if host is None:
-                words[name] = "cannot be reached; it goes back by itself unless the switch was confirmed"
+                words[name] = f"{held or 'cannot be reached'}; it goes back by itself unless the switch was confirmed"
+                continue
+            if held:
+                words[name] = f"live: {host.facts.live or 'nothing'}, {held}"
                 continue
             end = host.facts.history.ended("reverted", self.plan.number)
             stuck = str(self.plan.number) in host.facts.armed

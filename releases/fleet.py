@@ -111,6 +111,14 @@ class Fleet:
         self.rejoin(name, within_s=within_s)
         return self.survey(name)
 
+    def peek(self, name: str) -> Surveyed:
+        """What is true on a host whose lock somebody else has; no session stays. Raises as `open` does."""
+        self._lock(name, self.dialing.open(self.places[name]), locked=False, wait_s=0.0)
+        try:
+            return self.survey(name)
+        finally:
+            self.sessions.pop(name).close()
+
     def reaches(self, name: str) -> bool:
         """Is there a session with it, whose line is not known to be gone?"""
         session = self.sessions.get(name)

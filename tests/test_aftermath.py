@@ -7,7 +7,7 @@ import pytest
 
 from releases.aftermath import Aftermath
 from releases.answer import Answer
-from releases.errors import OutcomeUnknown
+from releases.errors import LockHeld, OutcomeUnknown
 from releases.outcome import Outcome
 from releases.plan import Plan, Step
 from releases.surveyed import Surveyed
@@ -20,15 +20,29 @@ REVERTED = '{"event":"reverted","deploy":2,"code":0}'
 UNLOCKED = '{"event":"unlocked","deploy":2,"by":"ben","place":"desk"}'
 
 
-def after(found: Surveyed | None, first: OutcomeUnknown = DROPPED, reached: tuple[str, ...] = ()) -> Outcome:
-    """A deploy of B whose line dropped; *found* is what the host then says, if it is reached."""
+def after(
+    found: Surveyed | None, first: OutcomeUnknown = DROPPED, reached: tuple[str, ...] = (), locked: str = ""
+) -> Outcome:
+    """A deploy of B whose line dropped; *found* is what the host then says, if it is reached.
+
+    *reached* are the places whose line is there again, *locked* says who has the lock of the host by then.
+    """
     plan = Plan("deploy", 2, B, A, {"web1": (Step("settled", {}, ""),)})
     sessions = {"web1": SimpleNamespace(lost=True)}
 
     def reopen(name: str, *, within_s: float) -> Surveyed:
+        if locked:
+            raise LockHeld(name, locked)
+        return peek(name)
+
+    def peek(name: str) -> Surveyed:
         if not found:
             raise OutcomeUnknown(name, "survey", "closed again")
         return found
+
+    def run(name: str, step: Step) -> Answer:
+        assert not locked, "nobody writes where somebody else has the lock"
+        return Answer()
 
     def each(names: Any, do: Any) -> dict[str, Any]:
         return {name: do(name) for name in names}
@@ -40,7 +54,8 @@ def after(found: Surveyed | None, first: OutcomeUnknown = DROPPED, reached: tupl
         report=SimpleNamespace(say=lambda *_: None, began_step=lambda *_: None, ended_step=lambda *_: None),
         reopen=reopen,
         reaches=lambda name: name in reached,
-        run=lambda *_: Answer(),
+        run=run,
+        peek=peek,
         targets=targets,
     )
     rotation: Any = SimpleNamespace(
@@ -70,6 +85,19 @@ def test_a_line_to_a_balancer_that_is_there_again_leaves_nothing_unknown() -> No
     what = "balancer lb1:/srv/lb: the line dropped during drain (cut)"
     assert (outcome.name, outcome.why, outcome.hint) == ("reverted", what, "")
     assert after(told, first).why == f"{what}; the outcome is unknown"
+
+
+@pytest.mark.parametrize(
+    ("armed", "name", "word"),
+    [
+        ("", "unchanged", f"live: {A}, locked by ben"),
+        ("2", "unknown", "locked by ben; it goes back by itself unless the switch was confirmed"),
+    ],
+)
+def test_a_host_whose_lock_somebody_else_has_by_then_is_looked_at(armed: str, name: str, word: str) -> None:
+    """They have settled what we left, or are about to; nothing is written down there."""
+    outcome = after(host(A, complete=[A, B], journal=[live(1, A), BEGUN], armed=armed), locked="ben")
+    assert (outcome.name, dict(outcome.hosts)) == (name, {"web1": word})
 
 
 def test_while_the_host_cannot_be_reached_the_outcome_is_unknown() -> None:
