@@ -1,5 +1,6 @@
 """Who is out of the rotation of its balancer while a plan is carried, and how everybody comes back, whatever failed."""
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from .plan import HERE, LEAVING, RETURNING, Plan, Step, Verdict
 
 @dataclass(slots=True)
 class Rotation:
-    """The hosts that are *out*, and those that were and have *returned*."""
+    """The hosts that are *out*, and those that were and have *returned*; *lost*: balancers out of reach."""
 
     plan: Plan
     fleet: Fleet
@@ -21,6 +22,7 @@ class Rotation:
     returned: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     given_up: bool = False
+    turns: dict[str, threading.Lock] = field(default_factory=dict)
 
     def begins(self, name: str, step: Step) -> None:
         """A step of the plan is on its way: from the first that may take the host out, it is out."""
@@ -82,15 +84,21 @@ class Rotation:
 
     def _run(self, name: str, step: Step) -> Answer:
         """Over a new session with the balancer's host where the line to it has dropped: that settles it, too."""
-        if step.via and step.via != HERE and not self.fleet.reaches(step.via):
-            if step.via in self.lost:
-                raise Unreachable(f"{step.via} cannot be reached; it brings {step.process} back by itself")
-            self.lost.add(step.via)
-            self.fleet.report.say("reconnecting to bring back what is out of rotation", step.via)
-            self.fleet.rejoin(step.via, within_s=self.fleet.places[step.via].config.connection.reconnect_s)
-            self.lost.discard(step.via)
+        if step.via and step.via != HERE:
+            with self.turns.setdefault(step.via, threading.Lock()):  # of several hosts one opens it for all
+                self._reach(step.via, step.process)
         quiet = step.judge or step.name in RETURNING  # its beginning is not journaled: a full disk must not stop it
         return self.fleet.run(name, step, number=0 if quiet else self.plan.number)
+
+    def _reach(self, place: str, server: str) -> None:
+        if self.fleet.reaches(place):
+            return
+        if place in self.lost:
+            raise Unreachable(f"{place} cannot be reached; it brings {server} back by itself")
+        self.lost.add(place)
+        self.fleet.report.say("reconnecting to bring back what is out of rotation", place)
+        self.fleet.rejoin(place, within_s=self.fleet.places[place].config.connection.reconnect_s)
+        self.lost.discard(place)
 
 
 def _stopped(wait_s: float) -> bool:

@@ -1,5 +1,6 @@
 """Whatever fails, everybody comes back: a carriage over hosts that do as a test tells them."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,26 @@ def test_the_line_to_a_balancer_is_opened_again_to_bring_somebody_back() -> None
     turned = out(plan(hosts.hosts), hosts, "web1")
     hosts.gone.add(LB)
     turned.everybody_back()
+    assert (hosts.rejoined, turned.out) == ([LB], set())
+
+
+def test_hosts_that_come_back_at_once_open_the_line_to_their_balancer_once() -> None:
+    """The second waits for the first to have it; it is not told that it cannot be reached."""
+    hosts = Hosts(fleet(*THREE, balancer=REMOTE), lambda name, step: Answer((("status", "UP"),)))
+    turned = out(plan(hosts.hosts), hosts, "web1")
+    turned.out.add("web2")
+    hosts.gone.add(LB)
+    second = threading.Thread(target=turned.come_back, args=("web2",))
+    rejoin = hosts.rejoin
+
+    def slowly(name: str, *, within_s: float) -> None:
+        second.start()
+        second.join(0.2)  # as far as it gets
+        rejoin(name, within_s=within_s)
+
+    hosts.rejoin = slowly  # type: ignore[method-assign]
+    turned.come_back("web1")
+    second.join(30)
     assert (hosts.rejoined, turned.out) == ([LB], set())
 
 
