@@ -63,7 +63,7 @@ class Rotation:
                 self.fleet.report.say(f"warning: interrupted: {left} may still be out of rotation")
 
     def _each(self, name: str, steps: tuple[Step, ...]) -> bool:
-        """Run them all unless the first fails, which is what matters; False then."""
+        """Run them all, unless the first of them fails or one that takes the host out: who is in is not waited for."""
         skips = frozenset[str]()
         for step in (s for s in steps if s.name not in skips):
             self.fleet.report.began_step(name, step)
@@ -71,7 +71,7 @@ class Rotation:
                 skips |= self._patiently(name, step).skips
             except ReleaseError as error:
                 self.fleet.report.say(str(error))
-                if step is steps[0]:
+                if step is steps[0] or step.name in LEAVING:
                     return False
         return True
 

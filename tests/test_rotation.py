@@ -150,6 +150,21 @@ def test_only_who_was_back_leaves_again_before_it_goes_back() -> None:
     assert turned.out == {"web1", "web2"}
 
 
+def test_who_could_not_be_drained_is_not_waited_for() -> None:
+    """Its connections would not end before drain_s is over, and the host has to go back."""
+
+    def refuses(name: str, step: Step) -> Answer:
+        if step.name == "drain":
+            raise StepFailed(name, step.name, 69)
+        return Answer()
+
+    hosts = Hosts(fleet(*THREE), refuses)
+    turned = rotation(plan(hosts.hosts), hosts)
+    turned.returned.add("web1")
+    turned.leave_again("web1")
+    assert (hosts.ran, turned.out) == (["web1 guard", "web1 drain"], {"web1"})
+
+
 def test_a_lenient_step_goes_on_when_its_patience_is_over() -> None:
     """Connections that never end do not stop a deploy."""
     hosts = Hosts(fleet(*THREE), lambda name, step: Answer((("connections", "3"),)))
