@@ -103,7 +103,7 @@ class Fleet:
         return self.each(places, self._looked)
 
     def _looked(self, name: str) -> Answer:
-        self._lock(name, self.dialing.open(self.places[name]), locked=False, wait_s=0.0)
+        self._dial(name, locked=False, wait_s=0.0)
         return self.run(name, Step("lock", {"root": self.places[name].config.root}, ""))
 
     def reopen(self, name: str, *, within_s: float) -> Surveyed:
@@ -113,7 +113,7 @@ class Fleet:
 
     def peek(self, name: str) -> Surveyed:
         """What is true on a host whose lock somebody else has; no session stays. Raises as `open` does."""
-        self._lock(name, self.dialing.open(self.places[name]), locked=False, wait_s=0.0)
+        self._dial(name, locked=False, wait_s=0.0)
         try:
             return self.survey(name)
         finally:
@@ -137,15 +137,22 @@ class Fleet:
             broken.close()
         while True:
             try:
-                self._lock(
-                    name, self.dialing.open(self.places[name]), locked=True, wait_s=max(0.0, end - time.monotonic())
-                )
+                self._dial(name, locked=True, wait_s=max(0.0, end - time.monotonic()))
                 return
             except (Unreachable, OutcomeUnknown):
                 if time.monotonic() + pause > end:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+    def _dial(self, name: str, *, locked: bool, wait_s: float) -> None:
+        """A session over a connection of its own, which is closed where there is none."""
+        connection = self.dialing.open(self.places[name])
+        try:
+            self._lock(name, connection, locked=locked, wait_s=wait_s)
+        finally:
+            if not self.reaches(name):
+                connection.close()
 
     def run(self, name: str, step: Step, *, number: int = 0, out: Callable[[str], None] | None = None) -> Answer:
         """Run one step on one host; with *number* its beginning and end are journaled.
@@ -260,7 +267,9 @@ class Fleet:
                 )
                 break
             except Refused as error:
-                raise (error if name in self.targets else homeless(self.places[name], error)) from error
+                if name in self.targets:
+                    raise
+                raise homeless(self.places[name], error) from None
             except LockHeld as busy:
                 self._check_not_ours(name, busy)
                 if time.monotonic() >= end:

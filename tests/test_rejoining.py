@@ -7,7 +7,7 @@ import pytest
 
 from releases import fleet as module
 from releases.answer import Answer
-from releases.errors import LockHeld, Refused, ReleaseError
+from releases.errors import LockHeld, Refused, ReleaseError, Unreachable
 from releases.fleet import Fleet
 from releases.targets import Target
 from tests.hosts import ANA, config
@@ -81,3 +81,21 @@ def test_our_own_lock_under_another_name_is_refused(monkeypatch: pytest.MonkeyPa
     lines.meets = [held(mine, "web1")]
     with pytest.raises(Refused, match="web1 and web2 are one root"):
         mine.rejoin("web2", within_s=60)
+
+
+@pytest.mark.parametrize("error", [Unreachable("web1: no channel"), LockHeld("web1", "ben on desk")])
+def test_the_connection_of_a_try_without_a_session_is_closed(
+    error: ReleaseError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is tried, one is left."""
+    lines = Lines(error)
+    fleet(lines, monkeypatch).rejoin("web1", within_s=60)
+    assert lines.opened - lines.closed == 1
+
+
+def test_no_error_is_its_own_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever walks along the causes would never come to an end."""
+    refused = Refused("web1: it has no flock")
+    with pytest.raises(Refused) as raised:
+        fleet(Lines(refused), monkeypatch).rejoin("web1", within_s=60)
+    assert raised.value.__cause__ is None
