@@ -70,9 +70,9 @@ class Operations:
 
         With *promote* or *abort_canary* nothing is built: it decides about the canary that waits.
         """
-        check_fits(self.targets[0].config.strategy, self.everybody)
         if promote or abort_canary:
             return self._plan_decision(promote, abort_canary, bool(release or force), dry_run)
+        check_fits(self.targets[0].config.strategy, self.everybody)
         if release is not None:
             hosts, named = self.survey(locked=not dry_run, balanced=True), Release.named(release)
             return deploy.redeploy(hosts, named, self.fleet.author, copy=self._copy(hosts, named))
@@ -95,7 +95,6 @@ class Operations:
 
     def plan_rollback(self, *, to: str | None = None, dry_run: bool = False) -> Plan:
         """Survey the hosts, and plan to go back."""
-        check_fits(self.targets[0].config.strategy, self.everybody)
         hosts = self.survey(locked=not dry_run, balanced=True)
         copy = self._copy(hosts, rollback.target(hosts, to))
         return rollback.rollback(hosts, self.fleet.author, to=to, copy=copy)

@@ -1,11 +1,17 @@
-"""What every release holds beside the build, whichever hosts it goes to."""
+"""What every release holds beside the build, whichever hosts it goes to; and which commands a strategy can refuse."""
+
+from pathlib import Path
 
 import pytest
 
 from releases.config import Target
+from releases.dialing import Dialing
 from releases.errors import UsageError
-from releases.operations import shipped_files
-from tests.hosts import config
+from releases.operations import Operations, shipped_files
+from releases.report import Report
+from releases.selection import Selection
+from releases.surveyed import Surveyed
+from tests.hosts import A, B, config, host, live
 
 
 def target(name: str, **more: object) -> Target:
@@ -45,3 +51,30 @@ def test_hosts_that_need_another_release_are_refused(one: dict[str, object], two
 def test_a_static_site_has_none_of_it() -> None:
     """But what was built."""
     assert shipped_files((target("a"),)) == {}
+
+
+TWO = config(strategy={"kind": "canary", "hosts": ["web9"], "hold": True})
+CANARY = f'{{"event":"canary","deploy":2,"release":"{B}","previous":"{A}","hosts":["web1"]}}'
+
+
+def operations(monkeypatch: pytest.MonkeyPatch, *hosts: Surveyed) -> Operations:
+    """What can be done to *hosts*, whose strategy names one that is none of them."""
+    monkeypatch.setattr(Operations, "survey", lambda self, **_: hosts)
+    targets = tuple(Target.at(host.address, group="prod", config=TWO) for host in hosts)
+    return Operations(Selection(Path(), targets, (), Dialing()), Report())
+
+
+def test_who_goes_back_or_decides_is_not_kept_from_it_by_a_strategy_that_does_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that a deploy could not do without may be gone just then."""
+    journal = [live(1, A), live(2, B, A)]
+    both = (host(B, complete=[A, B], journal=journal, name=name, settings=TWO) for name in ("web1", "web2"))
+    assert operations(monkeypatch, *both).plan_rollback(dry_run=True).release == A
+    web1 = host(B, complete=[A, B], journal=[*journal, CANARY], name="web1", settings=TWO)
+    web2 = host(A, complete=[A, B], journal=[live(1, A), CANARY], name="web2", settings=TWO)
+    asked = operations(monkeypatch, web1, web2)
+    assert asked.plan_deploy(promote=True, dry_run=True).release == B
+    assert asked.plan_deploy(abort_canary=True, dry_run=True).release == A
+    with pytest.raises(UsageError, match="web9 is none of the hosts"):
+        asked.plan_deploy(release=B.name, dry_run=True)
