@@ -37,7 +37,7 @@ class Aftermath:
         hint = self._hint(found)
         if self.plan.verb == "already_live":
             hint = hint or "`inv deploy --force` makes a new release of it, and starts what is down"
-        return Outcome("unchanged", why=self._why(found), hint=hint, hosts=self._words(found))
+        return Outcome("unchanged", why=self._why(found), hint=hint, hosts=self._words(found, ()))
 
     def taken_back(self, order: tuple[tuple[str, ...], ...]) -> Outcome:
         """Every host of *order* goes back, and all say of themselves what is true; ``live``: it was confirmed."""
@@ -46,15 +46,16 @@ class Aftermath:
             self.fleet.each(here, self._take_back)
         found = self._looked()
         self.rotation.everybody_back()
-        why, hint, words = self._why(found), self._hint(found), self._words(found)
+        switched = self.plan.hosts_of(Phase.CONFIRM)
+        why, hint, words = self._why(found), self._hint(found), self._words(found, switched)
         known = [host.facts for host in found.values() if host]
-        switched = [host.facts for name in self.plan.hosts_of(Phase.CONFIRM) if (host := found[name])]
-        live = [f for f in switched if f.live == self.plan.release and self._is_confirmed(f)]
+        on = [host.facts for name in switched if (host := found[name])]
+        live = [f for f in on if f.live == self.plan.release and self._is_confirmed(f)]
         stuck = [f for f in known if str(self.plan.number) in f.armed]
         back = [end for f in known if (end := f.history.ended("reverted", self.plan.number))]
         if len(known) < len(found):
             return Outcome("unknown", why=why, hint="`inv status` asks the host what is true", hosts=words)
-        if live and len(live) == len(switched):
+        if live and len(live) == len(on):
             return Outcome("live")
         if live or stuck or any(end.get("code") for end in back):
             return Outcome("partial", why=why, hint=hint, hosts=words)
@@ -160,13 +161,15 @@ class Aftermath:
         except ReleaseError as error:
             self.fleet.report.say(str(error))
 
-    def _words(self, found: Mapping[str, Surveyed | None]) -> dict[str, str]:
-        """What is said of each host in the table at the end."""
+    def _words(self, found: Mapping[str, Surveyed | None], switched: tuple[str, ...]) -> dict[str, str]:
+        """What is said of each host in the table at the end; none but those of *switched* may have been."""
         words = {}
         for name, host in found.items():
             held = f"locked by {self.locked[name]}" if name in self.locked else ""
             if host is None:
-                words[name] = f"{held or 'cannot be reached'}; it goes back by itself unless the switch was confirmed"
+                back = "it goes back by itself unless the switch was confirmed"
+                then = back if name in switched else "nothing was switched there"
+                words[name] = f"{held or 'cannot be reached'}; {then}"
                 continue
             if held:
                 words[name] = f"live: {host.facts.live or 'nothing'}, {held}"

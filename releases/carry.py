@@ -15,6 +15,7 @@ from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan, Step
 from .stepping import Send, Stepper, together
+from .wording import first_line
 
 
 def _set() -> threading.Event:
@@ -237,7 +238,7 @@ class Carriage:
         except ReleaseError as error:
             self.failed[""] = error
         except KeyboardInterrupt:
-            self.failed[""] = Interrupted(f"interrupted while `{command}` ran here")
+            self.failed[""] = Interrupted(f"interrupted while `{first_line(command)}` ran here")
         return not self.failed
 
     def _unchanged(self) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from .errors import Refused
 from .targets import Groups, repeated, split
-from .wording import shown
+from .wording import first_line, shown
 
 LIMIT_S = 60.0  # what a command may take
 Ask = Callable[[str, str], str]  # runs a command in the project and returns what it printed, or raises Refused,
@@ -13,7 +13,7 @@ Ask = Callable[[str, str], str]  # runs a command in the project and returns wha
 
 def nobody(place: str, command: str) -> str:
     """An `Ask` for whoever runs nothing."""
-    raise Refused(f"{place}: nobody is there to run `{command}`")
+    raise Refused(f"{place}: nobody is there to run `{first_line(command)}`")
 
 
 def asked(tables: Iterable[str], groups: Groups, host: str) -> frozenset[str]:
@@ -35,7 +35,7 @@ def listed(said: str, *, place: str, command: str) -> tuple[str, ...]:
 
     Raises `Refused` when there is none, for a line that is no address, and for a host that comes twice.
     """
-    run = f"{place}: `{command}`"
+    run = f"{place}: `{first_line(command)}`"
     lines = [line.strip() for line in said.splitlines()]
     found = tuple(line for line in lines if line and not line.startswith("#"))
     if not found:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .errors import CommandFailed, Refused
+from .wording import first_line
 
 GRACE_S = 2.0
 POLL_S = 0.05
@@ -54,16 +55,16 @@ def run(
                 last = line.strip() or last
         except subprocess.TimeoutExpired:
             _end(process)
-            raise CommandFailed(f"{what}: `{_shown(command)}` was not done after {timeout_s:g} s") from None
+            raise CommandFailed(f"{what}: `{first_line(command)}` was not done after {timeout_s:g} s") from None
         except _Ended:
             _end(process)
-            raise CommandFailed(f"{what}: `{_shown(command)}` was ended") from None
+            raise CommandFailed(f"{what}: `{first_line(command)}` was ended") from None
         except BaseException:  # Ctrl-C does not reach a group of its own
             _end(process)
             raise
     if code := process.returncode:
         why = f"exit {code}" if code > 0 else f"signal {-code}"
-        raise CommandFailed(f"{what}: `{_shown(command)}` failed: {why}", said=last)
+        raise CommandFailed(f"{what}: `{first_line(command)}` failed: {why}", said=last)
 
 
 def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
@@ -94,7 +95,7 @@ def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
 
 
 def _refused(what: str, command: str, why: str) -> Refused:
-    return Refused(f"{what}: `{command}` {why}", hint="run it by hand, in the directory of deploy.toml")
+    return Refused(f"{what}: `{first_line(command)}` {why}", hint="run it by hand, in the directory of deploy.toml")
 
 
 def _lines(process: subprocess.Popen[bytes], deadline: float, ended: threading.Event) -> Iterator[str]:
@@ -136,8 +137,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             time.sleep(POLL_S)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _shown(command: str) -> str:
-    first, *more = command.strip().splitlines()
-    return f"{first} …" if more else first

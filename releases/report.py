@@ -144,7 +144,7 @@ class Report:
             if outcome.why:
                 self._write(self.err, f"switchover: {outcome.why}")
             return
-        alone = outcome.name == "partial" and len(outcome.hosts) == 1
+        alone = outcome.name == "partial" and len(set(outcome.hosts.values())) == 1  # all of them are the same
         words = _WORDS["alone" if alone else outcome.name].format(release=outcome.release)
         self._write(self.err, f"{words} after {seconds:.1f} s" + (f": {outcome.why}" if outcome.why else ""))
         for line in outcome.table if outcome.why or len(outcome.hosts) > 1 else ():

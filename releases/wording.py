@@ -25,6 +25,16 @@ def shown(value: Any) -> str:
     return f'"{text}"' if text.isprintable() else repr(text)
 
 
+def first_line(command: str) -> str:
+    """What is shown of a *command*, which may be a script.
+
+    >>> first_line("make"), first_line("\\nset -e\\nmake\\n")
+    ('make', 'set -e …')
+    """
+    first, *more = command.strip().splitlines() or [""]
+    return f"{first} …" if more else first
+
+
 def nearest(word: str, known: Sequence[str]) -> str:
     """Ask for the right spelling of *word* when one of *known* is near, else nothing."""
     near = get_close_matches(word, known, n=1)

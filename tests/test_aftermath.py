@@ -9,7 +9,7 @@ from releases.aftermath import Aftermath
 from releases.answer import Answer
 from releases.errors import LockHeld, OutcomeUnknown
 from releases.outcome import Outcome
-from releases.plan import Plan, Step
+from releases.plan import Phase, Plan, Step
 from releases.surveyed import Surveyed
 from tests.hosts import A, B, config, host, live
 
@@ -20,14 +20,14 @@ REVERTED = '{"event":"reverted","deploy":2,"code":0}'
 UNLOCKED = '{"event":"unlocked","deploy":2,"by":"ben","place":"desk"}'
 
 
-def after(
+def failed(
     found: Surveyed | None, first: OutcomeUnknown = DROPPED, reached: tuple[str, ...] = (), locked: str = ""
-) -> Outcome:
+) -> Aftermath:
     """A deploy of B whose line dropped; *found* is what the host then says, if it is reached.
 
     *reached* are the places whose line is there again, *locked* says who has the lock of the host by then.
     """
-    plan = Plan("deploy", 2, B, A, {"web1": (Step("settled", {}, ""),)})
+    plan = Plan("deploy", 2, B, A, {"web1": (Step("settled", {}, ""), Step("confirm", {}, "", Phase.CONFIRM))})
     sessions = {"web1": SimpleNamespace(lost=True)}
 
     def reopen(name: str, *, within_s: float) -> Surveyed:
@@ -61,7 +61,12 @@ def after(
     rotation: Any = SimpleNamespace(
         everybody_back=lambda: None, leave_again=lambda name: None, come_back=lambda name: None, out=()
     )
-    return Aftermath(plan, fleet, {"web1": first}, rotation).taken_back((("web1",),))
+    return Aftermath(plan, fleet, {"web1": first}, rotation)
+
+
+def after(*told: Any, **more: Any) -> Outcome:
+    """What is said of it, from the first switch on."""
+    return failed(*told, **more).taken_back((("web1",),))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,12 @@ def test_while_the_host_cannot_be_reached_the_outcome_is_unknown() -> None:
     outcome = after(None)
     assert (outcome.name, outcome.why) == ("unknown", f"{WHAT}; the outcome is unknown")
     assert "`inv status`" in outcome.hint
+
+
+def test_before_the_switch_nothing_has_to_go_back() -> None:
+    """Whether the host can be reached or not."""
+    outcome = failed(None).unchanged()
+    assert dict(outcome.hosts) == {"web1": "cannot be reached; nothing was switched there"}
 
 
 def test_the_journal_is_told_only_what_happened() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from releases.config import load
 from releases.errors import ConfigError, Refused, UsageError
+from releases.hostlist import listed
 from releases.local import printed
 
 TOML = """app = "shop"
@@ -134,3 +135,12 @@ def test_a_command_that_fails_is_refused(tmp_path: Path, command: str, words: st
         printed(command, what="hosts.cloud.from", here=tmp_path, limit_s=0.5 if "sleep" in command else 30)
     assert str(caught.value).startswith(f"hosts.cloud.from: `{command}` ")
     assert time.monotonic() - began < 20
+
+
+def test_of_a_command_of_several_lines_the_first_is_shown(tmp_path: Path) -> None:
+    """A message is one line."""
+    with pytest.raises(Refused, match="`set -e …` failed: exit 4"):
+        printed("set -e\nexit 4", what="x", here=tmp_path, limit_s=30)
+    with pytest.raises(Refused) as refused:
+        listed("", place="hosts.cloud.from", command="set -e\ntrue\n")
+    assert str(refused.value) == "hosts.cloud.from: `set -e …` printed no host"

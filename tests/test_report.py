@@ -113,9 +113,10 @@ def test_one_host_that_is_live_needs_no_table() -> None:
 
 
 def test_one_host_does_not_differ_from_itself() -> None:
-    """It was taken back in part; of several it is said that they differ."""
-    both = {"web1": "live: A", "web2": "live: B"}
-    for hosts, words in (({"web1": "live: A"}, "failed, taken back in part"), (both, "hosts differ")):
+    """It was taken back in part, and so were several of which the same is true; else they differ."""
+    part, both = "failed, taken back in part", {"web1": "live: A", "web2": "live: B"}
+    same = dict.fromkeys(both, "live: A, not taken back whole")
+    for hosts, words in (({"web1": "live: A"}, part), (same, part), (both, "hosts differ")):
         report = Report(err=(log := io.StringIO()))
         report.outcome(Outcome("partial", release="B", why="no", hosts=hosts))
         assert log.getvalue().startswith(f"{words} after ")
