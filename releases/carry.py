@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from .aftermath import Aftermath
 from .canary import WAYS, standing
+from .config import Strategy
 from .errors import ReleaseError
 from .fleet import Fleet
 from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen, deafen
@@ -15,6 +16,7 @@ from .local import run
 from .outcome import Outcome
 from .plan import Batch, Phase, Plan, Step
 from .stepping import Send, Stepper, together
+from .strategies import undercut
 from .wording import first_line
 
 
@@ -22,6 +24,10 @@ def _set() -> threading.Event:
     event = threading.Event()
     event.set()
     return event
+
+
+def _counts(strategy: Strategy) -> bool:
+    return strategy.kind == "rolling" and bool(strategy.min_healthy)
 
 
 @dataclass(slots=True)
@@ -92,11 +98,28 @@ class Carriage:
     def _switched(self) -> bool:
         """Switch batch after batch; each is watched before the next."""
         for batch in self.plan.batches or (Batch(self.plan.hosts_of(Phase.SWITCH)),):
-            if not self._phase(Phase.SWITCH, batch.hosts) or not self._watched(batch):
+            if not self._enough_serve(batch) or not self._phase(Phase.SWITCH, batch.hosts) or not self._watched(batch):
                 return False
             self.proven.extend(batch.hosts)
         self._tell_skew()
         return True
+
+    def _enough_serve(self, batch: Batch) -> bool:
+        """Before a later batch, where ``min_healthy`` asks for it: who was proven still is, and enough others serve."""
+        if not self.proven or not any(_counts(host.config.strategy) for host in self.fleet.hosts):
+            return True
+        hosts = {host.name: host for host in self.fleet.hosts}
+
+        def look(name: str) -> None:
+            if name in self.proven:
+                self.stepper.look(name)
+            else:
+                hosts[name] = self.fleet.survey(name)
+
+        looked = self._carry_out(Phase.SWITCH, tuple(hosts), look)
+        if looked and (why := undercut(tuple(hosts.values()), tuple(self.proven), batch.hosts)):
+            self.failed[""] = ReleaseError(why)
+        return not self.failed
 
     def _watched(self, batch: Batch) -> bool:
         end = time.monotonic() + batch.watch_s

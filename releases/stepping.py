@@ -94,11 +94,24 @@ class Stepper:
 
     def watch(self, name: str, end: float) -> None:
         """Prove one host again and again until *end*; raises `StepFailed` as soon as that fails."""
+        look = self._look(name)
+        while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
+            look()
+
+    def look(self, name: str) -> None:
+        """Prove once more one host that was proven; raises `StepFailed`."""
+        self._look(name)()
+
+    def _look(self, name: str) -> Callable[[], None]:
+        """What compares each time with what was seen before the first."""
         first = self.answers.get((name, "settled"), Answer())
         looks = [proofs.watched(step, first) for step in self.plan.steps[name] if step.name == "settled"]
-        while time.monotonic() < end and not self.stopping.wait(min(1.0, max(0.0, end - time.monotonic()))):
+
+        def look() -> None:
             for step in looks:
                 self._judged(name, step)
+
+        return look
 
     def _done(self, name: str, step: Step) -> Verdict:
         if not step.streams:

@@ -63,6 +63,20 @@ def _check_enough_serve(strategy: Strategy, cut: list[Hosts], group: str) -> Non
             )
 
 
+def undercut(hosts: Hosts, proven: Names, batch: Names) -> str:
+    """Why *batch* must not switch, as *hosts* are now: too few would serve. Those of *proven* do; empty: enough do."""
+    strategy = hosts[0].config.strategy
+    for part in grouped(strategy, hosts) if strategy.kind == "rolling" else ():
+        own = part[0].config.strategy if strategy.groups else strategy
+        least, mine = _share(own.min_healthy, len(part)), [host for host in part if host.name in batch]
+        others = [host for host in part if host.name not in batch]
+        ill = [host.name for host in others if host.name not in proven and not healthy(host)]
+        if len(others) - len(ill) < least and any(map(healthy, mine)):
+            left = f"{len(others) - len(ill)} would beside {', '.join(batch)}"
+            return f"strategy.min_healthy: {least} must go on serving, but {left} (ill now: {', '.join(ill)})"
+    return ""
+
+
 def canary(first: Names, hosts: Hosts) -> list[Names]:
     """Those of *first* among the hosts; then the rest of them at once."""
     names = _names(hosts)

@@ -14,6 +14,7 @@ from releases.interrupting import Interrupted
 from releases.outcome import Outcome
 from releases.plan import Batch, Phase, Plan, Step
 from releases.stepping import together
+from releases.surveyed import Surveyed
 from tests.hosts import ANA, A, B, config, host, live, manifest
 
 
@@ -125,3 +126,33 @@ def test_where_one_host_has_failed_its_switch_no_other_begins_to() -> None:
     assert not carriage._phase(Phase.SWITCH)
     assert ran == ["web2 publish"]
     assert str(next(iter(carriage.failed.values()))) == "web2: publish failed: no"
+
+
+@pytest.mark.parametrize(
+    ("least", "ill", "looked", "switched"),
+    [(2, "", ["web2", "web3"], True), (2, "web3", ["web2", "web3"], False), (0, "web3", [], True)],
+)
+def test_who_serves_is_counted_again_before_each_later_batch(
+    least: int, ill: str, looked: list[str], switched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a host that dies between two batches the survey before the plan knows nothing."""
+    names, settings = ("web1", "web2", "web3"), config(strategy={"kind": "rolling", "min_healthy": least})
+    asked: list[str] = []
+
+    def survey(name: str) -> Surveyed:
+        asked.append(name)
+        return host(None if name == ill else A, name=name, settings=settings)
+
+    def each(todo: tuple[str, ...], do: Callable[[str], None]) -> dict[str, object]:
+        for name in todo:
+            do(name)
+        return {}
+
+    hosts = tuple(host(A, name=name, settings=settings) for name in names)
+    steps = {name: (Step("publish", {}, ""),) for name in names}
+    plan = Plan("deploy", 1, B, A, steps, batches=tuple(Batch((name,)) for name in names))
+    carriage = Carriage(plan, SimpleNamespace(each=each, hosts=hosts, survey=survey), lambda *args: None)  # type: ignore[arg-type]
+    carriage.proven.append("web1")
+    assert carriage._enough_serve(Batch(("web2",))) is switched
+    assert asked == looked
+    assert bool(carriage.failed) is not switched

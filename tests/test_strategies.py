@@ -6,7 +6,7 @@ import pytest
 
 from releases.deploy import Shipment, deploy
 from releases.errors import UsageError
-from releases.strategies import batches, check_fits
+from releases.strategies import batches, check_fits, undercut
 from releases.surveyed import Surveyed
 from tests.hosts import ANA, A, B, config, host, live, manifest
 
@@ -195,3 +195,42 @@ def test_a_canary_that_is_held_is_one_of_each_group() -> None:
         (("web1",), 5),
         (("web2", "work2", "web3", "db1"), 0),
     ]
+
+
+BESIDE = "3 must go on serving, but 2 would beside web3 (ill now: web4)"
+
+
+@pytest.mark.parametrize(
+    ("least", "ill", "proven", "batch", "why"),
+    [
+        (2, (), ("web1",), ("web2",), ""),
+        (2, ("web3",), ("web1",), ("web2",), ""),  # web1 and web4 serve
+        (3, ("web3",), ("web1",), ("web2",), "3 must go on serving, but 2 would beside web2 (ill now: web3)"),
+        (3, ("web3",), ("web1",), ("web3",), ""),  # who is ill is no loss
+        (
+            "75%",
+            ("web4",),
+            ("web1", "web2"),
+            ("web3",),
+            BESIDE,
+        ),
+        (3, ("web1", "web2"), ("web1", "web2"), ("web3",), ""),  # was proven, whatever the survey says of the old one
+    ],
+)
+def test_who_has_fallen_ill_since_the_plan_holds_up_the_next_batch(
+    least: int | str, ill: tuple[str, ...], proven: tuple[str, ...], batch: tuple[str, ...], why: str
+) -> None:
+    """min_healthy is never undercut."""
+    hosts = fleet(*FOUR, ill=ill, kind="rolling", min_healthy=least)
+    assert undercut(hosts, proven, batch).removeprefix("strategy.min_healthy: ") == why
+
+
+def test_each_group_counts_its_own() -> None:
+    """And other strategies have no such count."""
+    web, ill = (
+        fleet("web1", "web2", kind="rolling", groups=["work", "web"], min_healthy=1),
+        fleet("web3", ill=("web3",)),
+    )
+    hosts = (*(replace(host, group="web") for host in web), replace(ill[0], group="work"))
+    assert not undercut(hosts, (), ("web1",))
+    assert not undercut(fleet(*FOUR, ill=FOUR[1:], min_healthy=1), (), ("web1",))

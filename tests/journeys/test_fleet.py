@@ -123,6 +123,21 @@ def test_a_canary_that_falls_ill_while_it_is_watched_takes_all_back(fleet: Fleet
     assert fleet.each == ["v1"] * 3
 
 
+def test_a_host_that_falls_ill_between_two_batches_holds_up_the_next(fleet: Fleet) -> None:
+    """min_healthy is never undercut: 12, before the second host is touched; who is ill is named."""
+    current = fleet.root / "three" / "current"
+    strategy(fleet, f'kind = "rolling"\nmin_healthy = 2\ncheck = "mv {current} {current}.gone"')
+    fleet.write("v2")
+    why = "strategy.min_healthy: 2 must go on serving, but 1 would beside "
+    told(fleet.run("deploy"), code=12, says=(why, "/three)"))
+    assert fleet.each == ["v1", "v1", ""]
+    assert "reverted" not in fleet.events("two", 2)
+    current.with_name("current.gone").rename(current)
+    strategy(fleet, 'kind = "rolling"\nmin_healthy = 2')
+    assert fleet.run("deploy", "--force").code == 0
+    assert fleet.each == ["v2"] * 3
+
+
 def test_ctrl_c_during_the_check_takes_back_what_was_switched(fleet: Fleet) -> None:
     """12, and what the check has started is ended; not 14, since every host can be asked."""
     strategy(fleet, 'kind = "rolling"\ncheck = "until [ -e go ]; do sleep 0.05; done"')
