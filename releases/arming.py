@@ -20,6 +20,7 @@ def armed(plan: Plan, name: str, step: Step, switch: Switch) -> Step:
         "finish": _sequence(plan.finishes(name)),
         "live": prefix({"event": "live", **event, "previous": str(switch.previous or "")}),
         "reverted": prefix({"event": "reverted", **event, "to": str(switch.previous or "")}),
+        "keep": False,
         "waiter": waiter,
     }
     return replace(step, values={**step.values, **more})
@@ -35,6 +36,7 @@ def guarded(step: Step, number: int) -> Step:
         "finish": "",
         "live": prefix(event),
         "reverted": prefix({**event, "by": "the dead man's switch"}),
+        "keep": True,  # until it has brought the server back
         "waiter": render(Step("waiter", {"root": step.values["root"]}, "")),
     }
     return replace(step, values={**step.values, **more})

@@ -22,7 +22,7 @@ def balanced(plan: Plan, hosts: tuple[Surveyed, ...]) -> Plan:
     steps = dict(plan.steps)
     for host, balancer in switched:
         out = balancer.drain(plan.number) if host.name in drained else ()
-        if host.name in drained or not host.facts.live:
+        if host.name in drained or host.left_out or not host.facts.live:
             steps[host.name] = _around(steps[host.name], out, _back(balancer, plan.number, guarded=bool(out)))
     return replace(plan, steps=steps, notes=(*plan.notes, *_notes(hosts, drained)))
 
@@ -57,6 +57,8 @@ def _notes(hosts: tuple[Surveyed, ...], drained: frozenset[str]) -> Iterable[str
     for host in hosts:
         if host.kept_out:
             yield f"{host.name}: {host.kept_out}"
+        if host.left_out:
+            yield f"{host.name}: it is out of rotation, and is brought back"
         if host.facts.drained:
             yield f"{host.name}: deploy {host.facts.drained} left it out of rotation; it is brought back first"
     able = [host for host in hosts if host.balancer and host.facts.live and not host.kept_out]

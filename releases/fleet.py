@@ -298,7 +298,8 @@ class Fleet:
             self.report.say(f"deploy {arm} had died before it was confirmed: it was taken back", name)
         else:
             server, _, arm = arm.rpartition(".")
-            now = "is back" if code == "0" else "could not be brought back, by exit " + code
+            failed = f"could not be brought back, by exit {code}; the next command tries again"
+            now = "is back" if code == "0" else failed
             self.report.say(f"deploy {arm} had died, and left {server} out of rotation: it {now}", name)
         self.report.event("settled", name, deploy=arm)
 

@@ -67,6 +67,11 @@ class Surveyed:
         return self.balancer.kept_out(self.rotation)
 
     @property
+    def left_out(self) -> bool:
+        """Is it out of rotation, though nobody wants it so?"""
+        return bool(self.balancer and self.rotation and self.balancer.left_out(self.rotation))
+
+    @property
     def layout(self) -> Layout:
         """Names and paths on it."""
         return Layout(self.config.root)

@@ -93,6 +93,28 @@ def test_a_host_where_nothing_is_live_yet_only_joins(balancer: object) -> None:
     assert rotation(found, "web1") == ["arm", "publish", "prove", "settled"]
 
 
+FOUND = [
+    (REMOTE, ("server", "web1 DRAIN")),
+    ({"kind": "nginx", "include": "/etc/nginx/servers", "host": "lb1", "root": "/srv/lb"}, ("server", "web1 down")),
+    (FILE, ("state", "down")),
+]
+
+
+@pytest.mark.parametrize(("balancer", "said"), FOUND)
+def test_who_is_found_out_of_rotation_comes_back_even_where_nobody_is_drained(
+    balancer: object, said: tuple[str, str]
+) -> None:
+    """A deploy that died has left it so, and nobody else would bring it back."""
+    one, *others = fleet(*THREE, kind="all", balancer=balancer)
+    servers = (("server", f"{name} up") for name in THREE[1:])
+    found = plan((replace(one, rotation=Answer((said, *servers))), *others))
+    assert drained(found) == []
+    assert next(name for name in rotation(found) if name in (*LEAVING, *RETURNING)) == "undrain"
+    assert "unguard" not in rotation(found)
+    assert rotation(found, "web2") == ["arm", "publish", "prove", "settled"]
+    assert "web1: it is out of rotation, and is brought back" in found.notes
+
+
 def test_the_only_host_that_serves_is_drained_once_another_has_joined() -> None:
     """The new one goes first, as who is ill does."""
     assert drained(plan(fleet("web1", "web2", new=("web2",)))) == ["web1"]

@@ -47,6 +47,10 @@ class Command:
         """Not known."""
         return ""
 
+    def left_out(self, answer: Answer) -> bool:
+        """Not known; whoever has left a mark is brought back before anything else."""
+        return False
+
     def ask(self) -> Step | None:
         """There is no command for it; the survey has read the mark."""
         return None

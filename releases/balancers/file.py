@@ -47,6 +47,10 @@ class HealthFile:
         """A file that was there already is one that was left."""
         return ""
 
+    def left_out(self, answer: Answer) -> bool:
+        """The file is there."""
+        return answer.one("state") == "down"
+
     def ask(self) -> Step:
         """Look for the file."""
         return self._step("state", "look whether the health file is there", {})

@@ -48,8 +48,15 @@ class HAProxy(Told[balancing.HAProxy]):
 
     def kept_out(self, answer: Answer) -> str:
         """Who is in maintenance was put there by somebody."""
-        status = dict(line.split(" ", 1) for line in answer.all("server")).get(self.server, "")
-        return f"{self.server} is in maintenance at haproxy, and stays so" if status.startswith("MAINT") else ""
+        where = f"{self.server} is in maintenance at haproxy"
+        return f"{where}, and stays so" if self._status(answer).startswith("MAINT") else ""
+
+    def left_out(self, answer: Answer) -> bool:
+        """It is drained."""
+        return self._status(answer).startswith("DRAIN")
+
+    def _status(self, answer: Answer) -> str:
+        return dict(line.split(" ", 1) for line in answer.all("server")).get(self.server, "")
 
     def ask(self) -> Step:
         """How it sees the server."""

@@ -43,6 +43,10 @@ class Balancer(Protocol):
         """Why the host is to be left as it is, somebody having taken it out on purpose; empty when nobody has."""
         ...
 
+    def left_out(self, answer: Answer) -> bool:
+        """By its answer to `check`: is the host out, though nobody wants it so?"""
+        ...
+
     def ask(self) -> Step | None:
         """Ask it how it sees the host; cheap, and changes nothing."""
         ...

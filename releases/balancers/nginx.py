@@ -44,6 +44,10 @@ class Nginx(Told[balancing.Nginx]):
         """Who is marked down is brought back: only a deploy writes this file."""
         return ""
 
+    def left_out(self, answer: Answer) -> bool:
+        """It is marked down."""
+        return f"{self.server} down" in answer.all("server")
+
     def ask(self) -> Step:
         """Read its line; nothing is tested."""
         return self.step("state", "look into the include of nginx")

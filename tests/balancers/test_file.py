@@ -42,6 +42,7 @@ def test_it_is_there_while_the_host_is_out(here: Here) -> None:
         assert here.run(each[name]).code == 0
         assert path.read_text() == ""
     assert marked(here.run(each["state"]).answer) == "drained"
+    assert here.run(each["check"]).answer.one("state") == "down"
     for name in ("undrain", "undrain", "serving"):
         assert here.run(each[name]).code == 0
         assert not path.exists()

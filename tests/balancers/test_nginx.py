@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from releases import steps as tell
 from releases.answer import Answer
 from releases.arming import guarded
 from releases.balancers.kind import marked
@@ -135,6 +136,32 @@ def test_the_arm_of_a_balancers_host_brings_a_server_back(here: Here, include: P
         assert include.read_text() != LINES
     until(lambda: include.read_text() == LINES, what="the server in rotation")
     until(lambda: (here.base / "told").read_text() == "reloaded\n" * 2, what="a reload")
+
+
+def test_who_cannot_be_brought_back_is_tried_again_by_the_next_session(here: Here, include: Path) -> None:
+    """nginx does not take its configuration just then, for another reason; once it does, it is said and forgotten."""
+    each = steps(here, include, host="deploy@lb1", root=str(here.root), test=f"[ ! -e {here.base}/broken ]")
+    settle, arms = tell.settle(here.layout, '{"who":"ben"'), here.private / "armed"
+    with here.session() as deployer:
+        for name in ("guard", "drain"):
+            ok(deployer.run(guarded(each[name], 7) if name == "guard" else each[name]))
+        (here.base / "broken").touch()
+    until(lambda: _is_free(here), what="the end of the dead man's switch")
+    for _ in range(2):
+        with here.session() as deployer:
+            assert ok(deployer.run(settle)).all("reverted") == ("web1:8000.7 70",)
+            assert (include.read_text() != LINES, len(list(arms.iterdir()))) == (True, 1)
+    (here.base / "broken").unlink()
+    with here.session() as deployer:
+        assert ok(deployer.run(settle)).all("reverted") == ("web1:8000.7 0",)
+    assert (include.read_text(), list(arms.iterdir())) == (LINES, [])
+    assert here.journal.count('"undrained"') == 1
+
+
+def _is_free(here: Here) -> bool:
+    """Whether nobody has the lock any more, nor waits for it."""
+    pid = next((here.private / "armed").glob("*/pid")).read_text().strip()
+    return not Path(f"/proc/{pid}/fd/9").exists()
 
 
 def test_it_is_drained_once_the_old_workers_are_gone() -> None:
