@@ -31,8 +31,12 @@ def ps(c: Any, host: str = "", json: bool = False) -> None:
     from . import tables
 
     with fleet(host, json=json) as hosts:
-        rows = [row for found in hosts.survey() for row in tables.processes(found)]
+        found = hosts.survey(partly=True)
+        running = [row for host in found for row in tables.processes(host)]
+        rows = tables.whole(running, hosts.targets, hosts.fleet.unreached)
         hosts.report.answer(tables.text(rows, empty="no process runs a release"), processes=rows)
+        if hosts.fleet.unreached or len({host.facts.live for host in found}) > 1:
+            raise Exit(code=13)
 
 
 @task
@@ -42,10 +46,11 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
     from .places import traffic
 
     with fleet(host, json=json) as hosts:
-        found = hosts.survey()
+        found = hosts.survey(partly=True)
         rows = tables.statuses(found, traffic(hosts.fleet, found))
+        rows = tables.whole(rows, hosts.targets, hosts.fleet.unreached, live="?")
         hosts.report.answer(tables.text(rows, empty=""), hosts=rows)
-        if len({row["live"] for row in rows}) > 1:
+        if hosts.fleet.unreached or len({row["live"] for row in rows}) > 1:
             raise Exit(code=13)
 
 

@@ -31,7 +31,7 @@ from .scripts import make_ready, render
 from .session import Session
 from .surveyed import Surveyed
 from .switching import Author
-from .together import check_apart, twice
+from .together import check_apart, twice, unreachable
 from .units import Account, digests
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class Fleet:
         self.mark = os.urandom(8).hex()  # tells our own locks from those of others
         self.sessions: dict[str, Session] = {}
         self.hosts: tuple[Surveyed, ...] = ()
+        self.unreached: Mapping[str, ReleaseError] = {}
 
     def __enter__(self) -> "Fleet":
         return self
@@ -66,18 +67,22 @@ class Fleet:
         sessions, self.sessions = self.sessions, {}
         self._at_once(sessions, lambda name: sessions[name].close())
 
-    def open(self, *, locked: bool, wait_s: float = 0.0, balanced: bool = False) -> tuple[Surveyed, ...]:
+    def open(
+        self, *, locked: bool, wait_s: float = 0.0, balanced: bool = False, partly: bool = False
+    ) -> tuple[Surveyed, ...]:
         """Connect to all hosts at once, lock them in sorted order or none, settle what was left, and survey them.
 
-        *balanced*: and to the hosts of their balancers, which are asked how they are. Raises
-        `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`; then no
-        session is left open.
+        *balanced*: and to the hosts of their balancers, which are asked how they are. *partly*: who cannot be reached
+        is left out, and `unreached`, while anybody can.
+
+        Raises `LockHeld` when one is busy for longer than *wait_s*, `Unreachable`, `HostKeyRefused` or `Refused`; then
+        no session is left open.
         """
         self.places = {**self.targets, **(balancers(self.targets) if balanced else {})}
         connections: dict[str, Connection] = {}
         try:
             threading.Thread(target=make_ready, name="templates", daemon=True).start()
-            self._at_once(self.places, lambda name: connections.update({name: self.dialing.take(self.places[name])}))
+            self._connect(connections, partly=partly)
             self._lock_all(connections, locked=locked, wait_s=wait_s)
             found = tuple(self._at_once(self.targets, self.survey).values())
             check_apart(found)
@@ -96,6 +101,19 @@ class Fleet:
                 raise Unreachable(f"{error.known}: nothing was begun") from error
             raise
         return self.hosts
+
+    def _connect(self, connections: dict[str, Connection], *, partly: bool) -> None:
+        """Call all places at once; who cannot be reached is told together, or left out."""
+        calls = self.each(self.places, lambda name: connections.update({name: self.dialing.take(self.places[name])}))
+        errors = {name: error for name, error in calls.items() if error}
+        for error in errors.values():
+            if not isinstance(error, Unreachable):
+                raise error
+        if errors and not (partly and connections):
+            raise unreachable(errors, self.targets)
+        self.unreached = errors
+        self.targets = {name: target for name, target in self.targets.items() if name not in errors}
+        self.places = {name: target for name, target in self.places.items() if name not in errors}
 
     def look(self, places: Mapping[str, Target]) -> Mapping[str, Answer | ReleaseError]:
         """Sessions with *places*, too, without their locks: who holds each, and what is armed there, or why not."""

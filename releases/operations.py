@@ -52,9 +52,12 @@ class Operations:
         self.report.release_terminal()
         self.fleet.close()
 
-    def survey(self, *, locked: bool = False, balanced: bool = False) -> tuple[Surveyed, ...]:
-        """Connect, and learn what is true on every host; *balanced*: and whether their balancers can do their part."""
-        return self.fleet.open(locked=locked, wait_s=self.wait_s, balanced=balanced)
+    def survey(self, *, locked: bool = False, balanced: bool = False, partly: bool = False) -> tuple[Surveyed, ...]:
+        """Connect, and learn what is true on every host; *balanced*: and whether their balancers can do their part.
+
+        *partly*: on every host that can be reached, which must be one at least.
+        """
+        return self.fleet.open(locked=locked, wait_s=self.wait_s, balanced=balanced, partly=partly)
 
     def plan_deploy(
         self,

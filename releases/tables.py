@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 
 from .ailing import ailments
 from .canary import Canary, waiting
+from .errors import ReleaseError
 from .facts import Running
 from .history import Event
 from .holder import Holder
 from .layout import Release
 from .surveyed import Surveyed
+from .targets import Target
 from .together import behind
 from .traffic import NONE, Traffic
 
@@ -158,6 +160,16 @@ def _failed(host: Surveyed, event: Event) -> str:
 
 
 _VERBS = {"promote": "promotion", "abort": "abort of canary", "migrate": "migration"}
+
+
+def whole(
+    rows: Iterable[Row], targets: Iterable[Target], unreached: Mapping[str, ReleaseError], **unknown: str
+) -> tuple[Row, ...]:
+    """*rows* in the order of *targets*, with one for each that could not be reached; *unknown*: what it has else."""
+    why = {name: str(error).removeprefix(f"{name}: ") for name, error in unreached.items()}
+    lacking = [{"host": name, **unknown, "note": f"cannot be reached: {said}"} for name, said in why.items()]
+    order = [target.name for target in targets]
+    return tuple(sorted((*rows, *lacking), key=lambda row: order.index(row["host"])))
 
 
 def age(seconds: int) -> str:

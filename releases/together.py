@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from .errors import Refused
+from .errors import Refused, ReleaseError, Unreachable
 from .surveyed import Surveyed
+from .targets import Target
 
 
 def check_apart(hosts: Iterable[Surveyed]) -> None:
@@ -17,6 +18,15 @@ def check_apart(hosts: Iterable[Surveyed]) -> None:
 def twice(one: str, other: str) -> Refused:
     """That two names are of one root on one machine."""
     return Refused(f"{one} and {other} are one root on one machine", hint="name it once, in deploy.toml or with --host")
+
+
+def unreachable(errors: Mapping[str, ReleaseError], hosts: Mapping[str, Target]) -> ReleaseError:
+    """Those who cannot be reached in one error; with how to go on without them where that can be said."""
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    named = all(name in hosts and not hosts[name].label for name in errors)
+    leaves = f"; `--without {','.join(errors)}` leaves them out of a deploy" if named else ""
+    return Unreachable("; ".join(map(str, errors.values())), hint=f"are they up?{leaves}")
 
 
 def foreign(hosts: Iterable[Surveyed], compiled: Mapping[str, str]) -> tuple[str, ...]:

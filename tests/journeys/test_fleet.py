@@ -87,6 +87,31 @@ def test_all_hosts_get_one_release_by_one_id(fleet: Fleet) -> None:
     assert fleet.run("status").code == 0
 
 
+def test_hosts_that_are_down_are_named_together_and_hide_nothing_of_the_others(fleet: Fleet) -> None:
+    """`status` and `ps` show the rest, and end with 13; a deploy tells in one go whom to leave out."""
+    down = "".join(f'[hosts.{name}]\nssh = ["127.0.0.{n}:1"]\nroot = "/srv/shop"\n' for n, name in ((2, "a"), (3, "b")))
+    fleet.configure(down)
+    everybody = ("--host", ",".join(("a", *NAMES, "b")))
+    says = ("127.0.0.2:1: no SSH", "127.0.0.3:1: no SSH")
+    told(fleet.run("deploy", *everybody), code=10, says=says, hint="`--without 127.0.0.2:1,127.0.0.3:1`")
+    for verb in ("status", "ps"):
+        lines = fleet.run(verb, *everybody).out.splitlines()
+        assert [line.split()[0].rpartition("/")[2] for line in lines if "cannot be reached: no SSH" in line] == [
+            "127.0.0.2:1", "127.0.0.3:1",
+        ]  # fmt: skip
+        assert fleet.run(verb, *everybody).code == 13
+    rows = fleet.run("status", "--json", *everybody).events[-2]["hosts"]
+    assert [row["host"].rpartition("/")[2] for row in rows] == ["127.0.0.2:1", *NAMES, "127.0.0.3:1"]
+
+
+def test_processes_of_hosts_that_differ_end_ps_with_13(fleet: Fleet) -> None:
+    """As `status` does."""
+    assert fleet.run("ps").code == 0
+    fleet.write("v2")
+    assert fleet.run("deploy", "--host", "one,two").code == 0
+    assert fleet.run("ps").code == 13
+
+
 def test_rolling_switches_one_after_the_other(fleet: Fleet) -> None:
     """Those of a group first that comes first, then in the order in which they are named."""
     strategy(fleet, 'kind = "rolling"\ngroups = ["three"]')
