@@ -20,7 +20,7 @@ from .holder import Holder
 from .lines import ARGUMENT, Script, chained, escaped, request
 from .scripts import quoted, source
 from .settings import Limits
-from .streams import KEPT, NOT_BEGUN, Hear, Heard, Stream, Tail, feed, text_of
+from .streams import KEPT, NOT_BEGUN, Hear, Heard, Stream, Tail, behind_greeting, feed, text_of
 from .targets import by_hand
 
 BEATS = 3  # so many go to a host before it gives the session up
@@ -136,7 +136,8 @@ class Session:
     ) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
 
-        Raises as `run` does, and `Unreachable` when the host gives no channel. Nothing is held in memory.
+        Raises as `run` does, `Unreachable` when the host gives no channel, and what *write* raises. Nothing is held in
+        memory.
         """
         self._step, limit = name, max(1, round(timeout_s))
         spare, self._spare = self._spare, None
@@ -147,7 +148,10 @@ class Session:
             stream.write(escaped(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             write(stream)
             stream.end()
-        except OutcomeUnknown as error:
+        except BaseException as error:
+            if not isinstance(error, OutcomeUnknown) or error.host != self.host:  # another's, that *write* met
+                channel.close()
+                raise
             if not channel.exit_status_ready():
                 raise self._lost(error.why) from error
         tail = said.whole()
@@ -172,8 +176,12 @@ class Session:
         limit = max(1, round(timeout_s))
         channel = self._exec(directory, limit_s=limit + self.limits.lock_s)
         stream = Stream(channel, self._unknown, self._lives)
+        early = bytearray()
 
         def read(count: int) -> bytes:
+            if data := bytes(early[:count]):
+                del early[:count]
+                return data
             try:
                 data = channel.recv(count)
             except OSError as error:
@@ -184,11 +192,13 @@ class Session:
             return data
 
         try:
-            stream.write(escaped(f'#\nexec 2>/dev/null; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
+            begin = f"exec 2>/dev/null; echo; echo {self.word.decode()}"
+            stream.write(escaped(f'#\n{begin}; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             # Beside us: what has much to say to much that is given would wait for us, and we for it.
             threading.Thread(target=feed, args=(stream, given), name=f"feed {self.host}", daemon=True).start()
+            early += behind_greeting(read, self.word)
             yield read
-            if channel.recv(1):
+            if early or channel.recv(1):
                 raise self._failed(name, 74, ["more was sent than its manifest says"])
         finally:
             channel.close()

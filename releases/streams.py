@@ -116,6 +116,15 @@ class Stream:
             raise self.lost(str(error)) from error
 
 
+def behind_greeting(read: Callable[[int], bytes], word: bytes) -> bytes:
+    """Read away what a profile prints, up to a line that is *word*; what has come behind that."""
+    said, mark = bytearray(), b"\n%s\n" % word
+    while (at := said.find(mark)) < 0:
+        del said[:-KEPT]
+        said += read(1 << 16)
+    return bytes(said[at + len(mark) :])
+
+
 def feed(stream: Stream, given: bytes) -> None:
     with suppress(OutcomeUnknown):  # whoever reads finds out
         stream.write(given)

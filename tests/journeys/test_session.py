@@ -80,6 +80,38 @@ def test_a_line_that_drops_around_a_payload_is_known_to_be_lost(app: App, sshd: 
             assert opened.lost
 
 
+def test_what_a_profile_prints_is_no_part_of_what_is_received(app: App, tmp_path: Path) -> None:
+    """Nor what it prints without the end of a line; more than a channel holds is given on all the same."""
+    home = tmp_path / "account"
+    home.mkdir()
+    (home / ".bashrc").write_text("echo hello; printf oh; printf oh >&2\n")
+    with Sshd(force_shell="bash", environment={"HOME": str(home)}) as noisy:
+        app.address, app.ssh_config = noisy.address, noisy.ssh_config
+        app.configure()
+        given = bytes(range(256)) * 20_000
+        with session(app) as opened, opened.receiving("send", "cat", "/", given) as read:
+            received = bytearray()
+            while len(received) < len(given):
+                received += read(1 << 15)
+            assert received == given
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("elsewhere", "send", "gone"), StepFailed("elsewhere", "send", 70)])
+def test_what_fails_elsewhere_while_it_is_sent_is_told_as_it_is(app: App, error: Exception) -> None:
+    """The line of another host is not this one's, and nothing of what was begun is left here."""
+    with session(app) as opened:
+
+        def write(into: Stream) -> None:
+            into.write(b"x")
+            raise error
+
+        with pytest.raises(type(error), match="elsewhere"):
+            opened.send("send", f"sh -c 'cat >{app.root}/sent; touch {app.root}/ended'", "/", write)
+        assert not opened.lost
+        assert opened.run("on", "echo on=1").one("on") == "1"
+        until(lambda: (app.root / "ended").exists(), what="the end of what was begun")
+
+
 def test_a_channel_that_the_host_refuses_is_no_lost_line(app: App, tmp_path: Path) -> None:
     """MaxSessions 1; the steps go on."""
     with Sshd(config="MaxSessions 1") as other:
