@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from .canary import check_none_waits
 from .deploy import Shipment, arrival_notes, arriving, check_there, expanding, made_live, proof_only
 from .draining import balanced
 from .errors import Refused, UsageError
@@ -29,7 +30,8 @@ def named(word: str, targets: Iterable[Target]) -> str:
 
 
 def agreed(name: str, hosts: tuple[Surveyed, ...]) -> Release:
-    """What is live on all but the host called *name*; `Refused` when they do not agree, or nothing is."""
+    """What is live on all but the host called *name*; `Refused` when they differ, nothing is, or a canary waits."""
+    check_none_waits(hosts)
     others = [host for host in hosts if host.name != name]
     for host in others:
         if problem := host.root_problem() or host.link_problem():

@@ -55,6 +55,16 @@ def test_migrations_run_where_it_has_a_database_of_its_own(run_on: str, runs: bo
     assert (ran in str(told.values["untold"])) is not runs
 
 
+def test_nobody_joins_while_a_canary_waits() -> None:
+    """Exit 10: it would join one side of what is not decided, and nobody could promote it any more."""
+    told = f'{{"event":"canary","deploy":2,"release":"{B}","hosts":["web1","web2"],"at":"today"}}'
+    _, two, three = fleet()
+    waits = host(B, complete=[A, B], journal=[*JOURNAL, told], name="web1")
+    with pytest.raises(Refused, match=f"the canary of {B} waits on web1, web2") as refused:
+        join("web3", (waits, two, three), ANA, copy=COPY)
+    assert "--promote" in refused.value.hint
+
+
 def test_others_that_differ_are_nothing_to_join() -> None:
     """Exit 10: hosts are never averaged."""
     one, two, three = fleet()
