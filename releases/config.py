@@ -14,7 +14,7 @@ from .hostlist import Ask, asked, listed, nobody
 from .mistakes import explained
 from .servers import Command, Gunicorn, Health, Process, Systemd
 from .settings import Build, Config, Hooks, Keep, LocalHooks, Migrations, Prepare, Shared, Strategy
-from .targets import Groups, Target, chosen, repeated, split
+from .targets import Groups, Target, chosen, ordered, repeated, split
 from .wording import Loc, mistake, nearest, quoted, shown
 
 __all__ = [
@@ -71,7 +71,7 @@ def tables(path: Path, *, host: str, ask: Ask) -> Groups:
         raise ConfigError(str(path), tuple(dict.fromkeys(mistakes)))
     written = {name: group.targets() for name, group in groups.items()}
     needed = asked((name for name, group in groups.items() if group.command), written, host)
-    return {name: groups[name].targets(ask) if name in needed else there for name, there in written.items()}
+    return ordered({name: groups[name].targets(ask) if name in needed else there for name, there in written.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,7 +344,7 @@ class Fleet:
         answer = self.run(name, self._surveying(name))
         found = kinds(target.config, digests(target.config, Account.of(answer)))
         facts = Facts.of(name, answer, now=datetime.now(UTC))
-        return Surveyed(name, target.address, target.config, found, facts, group=target.group)
+        return Surveyed(name, target.address, target.config, found, facts, group=target.group, order=target.order)
 
     def _at_once(self, names: Iterable[str], do: Callable[[str], T]) -> dict[str, T]:
         results = self.each(names, do)

@@ -62,7 +62,7 @@ def join(name: str, hosts: tuple[Surveyed, ...], author: Author, *, copy: Shipme
         return proof_only((joins,))
     n = number(hosts)
     switch = arriving(joins, n, release, copy)
-    leads = joins.leader((*(host for host in hosts if host is not joins), joins)) is joins
+    leads = not any(host.shares_with(joins) for host in hosts if host is not joins)
     steps = made_live(joins, switch, "join", author, copy, *expanding(joins, switch, leads=leads))
     said = (f"{release} is what is live on the others", *arrival_notes((joins,), release, copy))
     return balanced(Plan("join", n, release, facts.live, {name: steps}, said, **fleetwide((joins,))), hosts)

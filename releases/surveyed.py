@@ -31,6 +31,7 @@ class Surveyed:
     untold: tuple[Event, ...] = ()
     group: str = ""  # NAME of [hosts.NAME]
     rotation: Answer | None = None  # what its balancer has said, if it was asked
+    order: int = 0  # its place in deploy.toml
 
     def knowing(self, others: "Iterable[Surveyed]") -> "Surveyed":
         """The same with what *others* know of the fleet, and of the database that they share; its next deploy
@@ -51,8 +52,10 @@ class Surveyed:
         return ours.database == theirs.database
 
     def leader(self, hosts: "tuple[Surveyed, ...]") -> "Surveyed":
-        """The first of *hosts* with its database, which runs the migrations; itself where nobody shares it."""
-        return next((host for host in hosts if host.shares_with(self)), self)
+        """Which of *hosts* with its database runs the migrations: the first in deploy.toml, whichever order was asked
+        for; itself where nobody shares it.
+        """
+        return min((host for host in hosts if host.shares_with(self)), key=lambda host: host.order, default=self)
 
     @property
     def balancer(self) -> Balancer | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import count
 
 from .errors import UsageError
 from .settings import Config
@@ -71,6 +72,7 @@ class Target:
     group: str  # NAME of [hosts.NAME]
     config: Config = field(repr=False)
     label: str = ""  # tells it from others at the same address
+    order: int = field(default=0, compare=False)  # its place in deploy.toml
 
     @classmethod
     def at(cls, address: str, *, group: str, config: Config) -> "Target":
@@ -90,6 +92,12 @@ class Target:
     def is_called(self, word: str) -> bool:
         """Whether *word* is its address, with or without the user."""
         return word in (self.address, self.name)
+
+
+def ordered(groups: Groups) -> Groups:
+    """The same, with the place of each in deploy.toml."""
+    place = count()
+    return {name: tuple(replace(t, order=next(place)) for t in targets) for name, targets in groups.items()}
 
 
 def chosen(groups: Groups, host: str, without: str = "") -> tuple[Target, ...]:

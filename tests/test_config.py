@@ -606,6 +606,15 @@ def test_hosts_are_chosen_by_table_or_address_in_the_order_asked(written, host, 
     assert [target.name for target in load(written(hosts=FLEET), host=host)] == names
 
 
+def test_hosts_know_their_place_in_the_file_in_whichever_order_they_are_asked_for(written):
+    targets = load(written(hosts=FLEET), host="work1,web")
+    assert [target.name for target in sorted(targets, key=lambda target: target.order)] == [
+        "web1",
+        "web2:2222",
+        "work1",
+    ]
+
+
 def test_the_only_host_table_need_not_be_named(written):
     assert [target.name for target in load(written())] == ["web1.example.com", "web2:2222"]
 

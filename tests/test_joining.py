@@ -1,5 +1,7 @@
 """A host that joins gets what the others have, and nothing happens on them."""
 
+from dataclasses import replace
+
 import pytest
 
 from releases.config import Target
@@ -53,6 +55,13 @@ def test_migrations_run_where_it_has_a_database_of_its_own(run_on: str, runs: bo
     leader = host(B, complete=[A, B], journal=[*JOURNAL, ran], name="web1", settings=settings)
     told = join("web3", (leader, hosts[1], hosts[2].knowing((leader,))), ANA, copy=COPY).steps["web3"][0]
     assert (ran in str(told.values["untold"])) is not runs
+
+
+def test_the_first_host_of_deploy_toml_runs_no_migration_of_the_others_when_it_joins() -> None:
+    """They have run, on whoever led then."""
+    settings = config(migrations={"kind": "command", "pending": "p", "expand": "e"})
+    one, two, three = (replace(h, order=order) for order, h in zip((1, 2, 0), fleet(settings=settings), strict=True))
+    assert "expand" not in [step.name for step in join("web3", (one, two, three), ANA, copy=COPY).steps["web3"]]
 
 
 def test_nobody_joins_while_a_canary_waits() -> None:

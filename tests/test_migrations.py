@@ -1,5 +1,7 @@
 """Expand first: before the switch only what the live code survives."""
 
+from dataclasses import replace
+
 import pytest
 
 from releases.answer import Answer
@@ -106,3 +108,10 @@ def test_each_database_has_a_leader_of_its_own() -> None:
     plan = deploy(hosts, Shipment(B, manifest("a")), ANA)
     assert [name for name in "bacd" if "expand" in names(plan, name)] == ["b", "a"]
     assert [s.values["leader"] for name in "cd" for s in plan.steps[name] if s.name == "share"] == ["b", "a"]
+
+
+def test_the_leader_is_the_first_in_deploy_toml_in_whichever_order_hosts_are_named() -> None:
+    """So that a database has one leader, whoever deploys."""
+    hosts = tuple(replace(host(settings=SETTINGS, name=name), order=at) for at, name in ((2, "c"), (0, "a"), (1, "b")))
+    plan = deploy(hosts, Shipment(B, manifest("a")), ANA)
+    assert [name for name in "abc" if "expand" in names(plan, name)] == ["a"]
