@@ -29,7 +29,9 @@ class Canary:
         """What `status` says of one host."""
         if host.facts.live == self.release:
             return f"canary of {self.release} since {self.since}: {WAYS}"
-        return f"{self.release} is ready, its canary waits on {', '.join(self.hosts)}: {WAYS}"
+        waits = f"its canary waits on {', '.join(self.hosts)}: {WAYS}"
+        ready = self.release in host.facts.complete
+        return f"{self.release} is ready, {waits}" if ready else f"has no {self.release}; {waits}"
 
 
 def waiting(hosts: tuple[Surveyed, ...]) -> Canary | None:

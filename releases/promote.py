@@ -29,9 +29,10 @@ def promote(hosts: Hosts, author: Author) -> Plan:
     _, rest = _parted(hosts, release)
     if not rest:
         raise Refused(f"{release} is live on all of {_names(hosts)}", hint=ALL)
+    if lacking := [host.name for host in rest if release not in host.facts.complete]:
+        hint = f"`--without {','.join(lacking)}` leaves it behind, `inv deploy --abort-canary` takes the canary back"
+        raise Refused(f"{', '.join(lacking)}: there is no complete release {release}", hint=hint)
     for host in rest:
-        if release not in host.facts.complete:
-            raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv deploy --abort-canary`")
         host.check_schema(release)
     n, plan = number(hosts), {}
     for host in hosts:

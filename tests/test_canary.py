@@ -228,6 +228,14 @@ def test_what_cannot_be_decided_is_refused(verb: object, hosts: tuple[Surveyed, 
     assert caught.value.exit_code == 10
 
 
+def test_who_lacks_the_release_of_a_canary_can_be_left_behind() -> None:
+    """The refusal names all of them in one go."""
+    lacking = (host(A, complete=[A], journal=READY, name=name) for name in ("web2", "web3"))
+    with pytest.raises(Refused, match="web2, web3: there is no complete release") as caught:
+        promote((on(), *lacking), ANA)
+    assert "`--without web2,web3`" in caught.value.hint
+
+
 def test_prune_spares_what_a_canary_is_about() -> None:
     """P6: what the rest would take, and what the canary would go back to; even with one release to keep."""
     one = config(keep={"releases": 1})
@@ -250,5 +258,7 @@ def test_status_says_on_each_host_what_waits() -> None:
     notes = [status(each, found)["note"] for each in hosts]
     assert notes[0].startswith(f"canary of {B} since noon: `inv deploy --promote`")
     assert notes[1].startswith(f"{B} is ready, its canary waits on web1: `inv deploy --promote`")
+    left_out = host(A, complete=[A], journal=[live(1, A)], settings=HOLD, name="web3")
+    assert status(left_out, found)["note"].startswith(f"has no {B}; its canary waits on web1: `inv deploy --promote`")
     assert state(hosts[1], B) == "ready"
     assert state(hosts[0], B) == "live, proven"
