@@ -39,6 +39,16 @@ def test_the_mark_is_there_while_the_host_is_out(here: Here) -> None:
     assert here.journal.count('{"event":"undrained","deploy":7,"server":"web1:80"') == 2
 
 
+def test_a_mark_that_a_power_cut_has_emptied_is_one(here: Here) -> None:
+    """P2: the host is out of rotation all the same. Ours is written before it has its name."""
+    (here.private / "drained").touch()
+    survey = here.step("survey", expected=(), environment=(), processes=())
+    assert Facts.of("web1", here.run(survey).answer, now=NOW).drained == "?"
+    assert here.run(steps(here.root)[0]).code == 0
+    assert Facts.of("web1", here.run(survey).answer, now=NOW).drained == "7"
+    assert not list(here.private.glob("drained.*"))
+
+
 def test_a_command_knows_whom_it_is_about(tmp_path: Path) -> None:
     """By the name of the host, and by what the balancer calls it."""
     out = steps(tmp_path, drain=f'echo "$HOST $SERVER" >{tmp_path}/said')[1]
