@@ -60,7 +60,8 @@ def _notes(hosts: tuple[Surveyed, ...], drained: frozenset[str]) -> Iterable[str
         if host.left_out:
             yield f"{host.name}: it is out of rotation, and is brought back"
         if host.facts.drained:
-            yield f"{host.name}: deploy {host.facts.drained} left it out of rotation; it is brought back first"
+            what = "it is brought back first" if host.comes_back else host.way_back
+            yield f"{host.name}: deploy {host.facts.drained} left it out of rotation; {what}"
     able = [host for host in hosts if host.balancer and host.facts.live and not host.kept_out]
     if able and not drained:
         yield "balancer: nobody is drained, since nobody else would be left to serve (strategy.kind spreads a deploy)"

@@ -329,11 +329,12 @@ class Fleet:
 
     def _bring_back(self, host: Surveyed) -> None:
         """Who was left out of rotation by a deploy that has died, and can only be brought back from here."""
-        if not host.facts.drained or not host.balancer:
+        if not host.facts.drained:
             return
-        self.report.say(
-            f"deploy {host.facts.drained} had died, and left it out of rotation: it is brought back", host.name
-        )
+        what = "it is brought back" if host.comes_back else host.way_back
+        self.report.say(f"deploy {host.facts.drained} had died, and left it out of rotation: {what}", host.name)
+        if not host.balancer or not host.comes_back:
+            return
         for step in host.balancer.undrain(int(host.facts.drained) if host.facts.drained.isdigit() else 0):
             self.run(host.name, step)
         self.report.event("undrained", host.name, deploy=host.facts.drained)

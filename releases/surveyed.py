@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from . import hearsay
 from .answer import Answer
+from .balancers.command import Command
 from .balancers.kind import Balancer
 from .balancers.kinds import balancer
 from .config import Config
@@ -73,6 +74,19 @@ class Surveyed:
     def left_out(self) -> bool:
         """Is it out of rotation, though nobody wants it so?"""
         return bool(self.balancer and self.rotation and self.balancer.left_out(self.rotation))
+
+    @property
+    def comes_back(self) -> bool:
+        """Is it known what brings it back from where a deploy that died has left it, and its mark?"""
+        return isinstance(self.balancer, Command)
+
+    @property
+    def way_back(self) -> str:
+        """What ends that."""
+        if self.comes_back:
+            return "the next deploy or rollback brings it back"
+        mark = f"{self.layout.private}/drained"
+        return f"its `undrain` is in deploy.toml no more: bring it back by hand, then `rm {mark}`"
 
     @property
     def layout(self) -> Layout:

@@ -108,9 +108,7 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "", traffic
         "" if unfinished or outcome.get("event") != "failed" else _failed(host, outcome),
         "" if unfinished or outcome.get("event") != "reverted" else f"{_named(outcome)} was {_taken_back(outcome)}",
         *(f"the switch of deploy {number} waits to be settled" for number in facts.armed if not facts.locked),
-        f"out of rotation since deploy {facts.drained}: the next deploy or rollback brings it back"
-        if facts.drained and not facts.locked
-        else "",
+        f"out of rotation since deploy {facts.drained}: {host.way_back}" if facts.drained and not facts.locked else "",
         traffic.note,
         f"confirmed, and what was replaced was not told to stop yet: {', '.join(facts.confirmed)}"
         if facts.confirmed and not facts.locked

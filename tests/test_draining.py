@@ -1,5 +1,6 @@
 """Which hosts leave the rotation of their balancer, and at which step: a plan in, a plan out."""
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,12 @@ import pytest
 from releases.answer import Answer
 from releases.deploy import Shipment, deploy
 from releases.errors import Refused, UsageError
+from releases.fleet import Fleet
 from releases.plan import HERE, LEAVING, RETURNING, Plan
+from releases.report import Report
 from releases.rollback import rollback
 from releases.surveyed import Surveyed
+from releases.tables import status
 from tests.hosts import ANA, A, B, C, config, host, live, manifest
 
 THREE = ("web1", "web2", "web3")
@@ -173,3 +177,18 @@ def test_who_was_left_out_by_a_dead_deploy_is_named() -> None:
     settings = config(balancer=COMMAND)
     (found,) = (host(A, complete=[A], journal=[live(1, A)], settings=settings, drained="7"),)
     assert "web1: deploy 7 left it out of rotation; it is brought back first" in plan((found,)).notes
+
+
+@pytest.mark.parametrize("balancer", [None, REMOTE])
+def test_a_mark_whose_command_is_no_longer_known_is_told_with_its_end(balancer: object) -> None:
+    """What deploy.toml says by now would bring back nobody, and the mark would never go."""
+    found = host(A, complete=[A], journal=[live(1, A)], settings=config(balancer=balancer), drained="7")
+    ran: list[str] = []
+    fleet = Fleet((), report := Report(err=io.StringIO()), ANA)
+    fleet.run = lambda name, step, **more: ran.append(step.name) or Answer()  # type: ignore[method-assign,func-returns-value,assignment]
+    fleet._bring_back(found)
+    says = "its `undrain` is in deploy.toml no more: bring it back by hand, then `rm /srv/shop/.switchover/drained`"
+    assert says in report.err.getvalue()  # type: ignore[attr-defined]
+    assert [note for note in plan((found,)).notes if note == f"web1: deploy 7 left it out of rotation; {says}"]
+    assert says in status(found)["note"]
+    assert not ran
