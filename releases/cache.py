@@ -1,6 +1,7 @@
 """The manifests of releases, kept on the controller, so that the next deploy need not fetch that of its base."""
 
 import os
+import threading
 from pathlib import Path
 
 from .layout import Release
@@ -20,7 +21,7 @@ def remember(release: Release, packed: bytes) -> None:
     """Keep a manifest for the next deploy, and the newest `KEPT` in all; what cannot be kept is asked for again."""
     try:
         _cache().mkdir(parents=True, exist_ok=True)
-        fresh = _cache() / f".{release.name}.{os.getpid()}"
+        fresh = _cache() / f".{release.name}.{os.getpid()}.{threading.get_ident()}"
         fresh.write_bytes(packed)
         fresh.replace(_kept(release))
         for old in sorted(_cache().glob("*.gz"), key=lambda path: path.stat().st_mtime)[:-KEPT]:

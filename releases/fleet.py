@@ -224,15 +224,13 @@ class Fleet:
 
     def manifest(self, host: Surveyed, release: Release) -> Manifest | None:
         """The manifest of a complete release: as we remember it, else from the host; None when it cannot be read."""
-        if (packed := remembered(release)) is None:
-            step = Step("manifest", {"root": host.config.root, "release": release}, "")
-            packed = base64.b64decode(self.run(host.name, step).one("manifest"))
+        if found := _whole(remembered(release) or b"", release):
+            return found
+        step = Step("manifest", {"root": host.config.root, "release": release}, "")
+        packed = base64.b64decode(self.run(host.name, step).one("manifest"))
+        if found := _whole(packed, release):
             remember(release, packed)
-        try:
-            manifest = Manifest.unpacked(packed)
-        except ManifestError:
-            return None
-        return manifest if manifest.digest.startswith(release.short_digest) else None
+        return found
 
     def _lock_all(self, connections: Mapping[str, Connection], *, locked: bool, wait_s: float) -> None:
         """All at once; where one is taken, those behind it are let go and taken in order, so that of many who try one
@@ -353,6 +351,15 @@ class Fleet:
             if isinstance(result, ReleaseError):
                 raise result
         return {name: result for name, result in results.items() if not isinstance(result, ReleaseError)}
+
+
+def _whole(packed: bytes, release: Release) -> Manifest | None:
+    """The manifest of *release*, if it is that."""
+    try:
+        manifest = Manifest.unpacked(packed)
+    except ManifestError:
+        return None
+    return manifest if manifest.digest.startswith(release.short_digest) else None
 
 
 def _script(step: Step, number: int) -> str:
