@@ -110,7 +110,7 @@ def made_live(
     """Everything that makes such a release live: where it is lacking as any shipment, else once it was verified."""
     if switch.release in host.facts.complete or not copy:
         return switched_to(host, switch, verb, author, *first)
-    staged = (began(host, switch, verb, author, revision=copy.revision, subject=copy.subject),)
+    staged = began(host, switch, verb, author, revision=copy.revision, subject=copy.subject)
     return (*staged, *_staging(host, copy, switch), *first, *rehearse(host, switch), *switch_over(host, switch))
 
 
@@ -125,7 +125,7 @@ def _steps(host: Surveyed, shipment: Shipment, author: Author, n: int, *, leader
     config, release = host.config, shipment.release
     switch = Switch(config.root, n, release, host.facts.live, replaced=bool(changed(host, shipment)))
     return (
-        began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
+        *began(host, switch, "deploy", author, revision=shipment.revision, subject=shipment.subject),
         *_staging(host, shipment, switch),
         *expanding(host, switch, leads=host is leader),
         *_sharing(host, leader),

@@ -35,6 +35,19 @@ def latest(events: "tuple[Event, ...]") -> "tuple[Event, ...]":
     return tuple(reversed(kept))
 
 
+def parted(lines: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """*lines* in one part at least, each of which a step has room for, however they are quoted."""
+    parts, room = [list[str]()], MOST_BYTES
+    for line in lines:
+        size = len(line) + 3 + 4 * line.count("'") + line.count("\\")
+        if size > room and parts[-1]:
+            parts.append([])
+            room = MOST_BYTES
+        room -= size
+        parts[-1].append(line)
+    return tuple(map(tuple, parts))
+
+
 def known(history: "History") -> "Iterator[Event]":
     """Every switch that *history* has, its own or told, as another host is told of it.
 

@@ -52,7 +52,7 @@ def _plan(hosts: tuple[Surveyed, ...], author: Author, verb: str) -> Plan:
             if verb == "migrate"
             else migrations.contract(settings, switch)
         )
-        plan[host.name] = (began(host, switch, verb, author), *steps, ended(host, switch, verb))
+        plan[host.name] = (*began(host, switch, verb, author), *steps, ended(host, switch, verb))
     return Plan(verb, n, live, live, plan)
 
 

@@ -12,7 +12,7 @@ Values = Mapping[str, object]
 
 # What a plan may lack because of what is there already: a release that was made before has no need to be made, …
 MAKING = frozenset({"stage", "send", "check", "link", "prepare", "seal", "pending", "expand"})
-BY_CHANCE = frozenset({"probe", "share", "verify", "prune"})  # … nothing was live, or nothing has expired
+BY_CHANCE = frozenset({"probe", "share", "tell", "verify", "prune"})  # … nothing was live, or nothing has expired
 HERE = "here"  # what carries a step that runs on the controller
 LEAVING = ("guard", "drain", "drained")  # how a host leaves the rotation of its balancer, …
 RETURNING = ("undrain", "serving", "unguard")  # … and comes back

@@ -41,7 +41,7 @@ def promote(hosts: Hosts, author: Author) -> Plan:
         if host in rest:
             plan[host.name] = (*switched_to(host, switch, "promote", author), tells)
         else:
-            plan[host.name] = (began(host, switch, "promote", author), *_proof(host, release), tells)
+            plan[host.name] = (*began(host, switch, "promote", author), *_proof(host, release), tells)
     return _plan("promote", hosts, rest, release, plan)
 
 
@@ -58,7 +58,7 @@ def abort(hosts: Hosts, author: Author) -> Plan:
             plan[host.name] = (*switched_to(host, known(host, n, back), "abort", author), tells)
         else:
             plan[host.name] = (
-                began(host, Switch(host.config.root, n, back, host.facts.live), "abort", author),
+                *began(host, Switch(host.config.root, n, back, host.facts.live), "abort", author),
                 tells,
             )
     return _plan("abort", hosts, on, back, plan)

@@ -18,7 +18,7 @@ from .plan import Plan, Step, Verdict
 from .processes.kind import Switch
 from .rotation import Rotation
 
-UNJOURNALED = frozenset({"begin", "prove", "settled", "verify", "probe", "drained", "serving"})
+UNJOURNALED = frozenset({"begin", "tell", "prove", "settled", "verify", "probe", "drained", "serving"})
 # What takes no time and needs no decision of ours in between: the host does as many as come together.
 SWIFT = frozenset({"begin", "stage", "check", "link", "seal", "verify", "arm", "publish", "prove", "settled", "end"})
 Send = Callable[[str, Step, Answer], None]

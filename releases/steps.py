@@ -36,6 +36,12 @@ def begin(layout: Layout, event: str, untold: tuple[str, ...] = (), *, app: str 
     return Step("begin", values, "write the deploy into the journal", Phase.STAGE)
 
 
+def tell(layout: Layout, untold: tuple[str, ...]) -> Step:
+    """Write down a part of what other hosts know of the database, where that is too much for `begin`."""
+    values = {"root": layout.root, "untold": untold}
+    return Step("tell", values, "write down what other hosts know of the database", Phase.STAGE, template="share")
+
+
 def share(layout: Layout, leader: str) -> Step:
     """Write down what *leader* has just done to the database; the lines are filled in when it is known."""
     values = {"root": layout.root, "leader": leader, "untold": ()}

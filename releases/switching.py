@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from . import proofs, steps
+from .hearsay import parted
 from .history import line, prefix
 from .layout import Release
 from .plan import Batch, Phase, Step
@@ -43,8 +44,8 @@ def number(hosts: tuple[Surveyed, ...]) -> int:
     return 1 + max((host.facts.history.number for host in hosts), default=0)
 
 
-def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str) -> Step:
-    """Write into the journal who begins what."""
+def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str) -> tuple[Step, ...]:
+    """Write into the journal who begins what; ahead of it, in as many steps as it takes, what other hosts know."""
     event = {
         "event": "deploy",
         "deploy": switch.number,
@@ -54,7 +55,9 @@ def began(host: Surveyed, switch: Switch, verb: str, author: Author, **more: str
         **{key: value for key, value in more.items() if value},
         **author.event,
     }
-    return steps.begin(host.layout, prefix(event), tuple(map(line, host.untold)), app=host.config.app)
+    *ahead, last = parted(tuple(map(line, host.untold)))
+    begin = steps.begin(host.layout, prefix(event), last, app=host.config.app)
+    return (*(steps.tell(host.layout, part) for part in ahead), begin)
 
 
 def ended(host: Surveyed, switch: Switch, verb: str) -> Step:
@@ -82,8 +85,8 @@ def known(host: Surveyed, n: int, release: Release) -> Switch:
 
 def switched_to(host: Surveyed, switch: Switch, verb: str, author: Author, *first: Step) -> tuple[Step, ...]:
     """Everything that makes such a release live; *first* comes once it was verified."""
-    begin, verify = began(host, switch, verb, author), steps.verify(host.layout, switch.release)
-    return (begin, verify, *first, *rehearse(host, switch), *switch_over(host, switch))
+    verify = steps.verify(host.layout, switch.release)
+    return (*began(host, switch, verb, author), verify, *first, *rehearse(host, switch), *switch_over(host, switch))
 
 
 def notes(hosts: tuple[Surveyed, ...], release: Release) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def test_what_is_told_is_written_with_the_next_deploy_and_no_more_than_a_step_ca
     """The newest first; the rest follows with the deploy after it."""
     old = host(A, name="a", journal=[live(number, A if number % 2 else B) for number in range(1, 2000)])
     knowing = host(name="b").knowing([old])
-    written = began(knowing, Switch(config().root, 2000, A, None), "deploy", ANA).values["untold"]
-    assert isinstance(written, tuple)
+    steps = began(knowing, Switch(config().root, 2000, A, None), "deploy", ANA)
+    written = [line for step in steps for line in step.values["untold"]]  # type: ignore[attr-defined]
     assert sum(map(len, written)) < 33_000
     assert json.loads(written[-1])["deploy"] == 1999
     assert len(hearsay.untold(history(*written), [old.facts.history])) == 1999 - len(written)

@@ -1,5 +1,6 @@
 """A host that joins gets what the others have, and nothing happens on them."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,8 @@ from releases.config import Target
 from releases.deploy import Shipment
 from releases.errors import Refused, UsageError
 from releases.joining import join, named
+from releases.lines import ARGUMENT, request
+from releases.scripts import render
 from releases.surveyed import Surveyed
 from tests.hosts import ANA, A, B, config, host, live, manifest
 
@@ -72,6 +75,24 @@ def test_nobody_joins_while_a_canary_waits() -> None:
     with pytest.raises(Refused, match=f"the canary of {B} waits on web1, web2") as refused:
         join("web3", (waits, two, three), ANA, copy=COPY)
     assert "--promote" in refused.value.hint
+
+
+def test_what_a_host_is_told_of_the_database_fits_whatever_has_run() -> None:
+    """One step has a limit; all is told, in its order, and before the deploy that may refer to it."""
+    names = ["it's \\ name " * 5] * 3
+    ran = [
+        json.dumps({"event": "migrated", "deploy": n, "release": "x", "phase": "expand", "names": names, "at": "then"})
+        for n in range(600)
+    ]
+    settings = config(migrations={"kind": "command", "pending": "p", "expand": "e"})
+    hosts = fleet(settings=settings)
+    leader = host(B, complete=[A, B], journal=[*JOURNAL, *ran], name="web1", settings=settings)
+    found = join("web3", (leader, hosts[1], hosts[2].knowing((leader,))), ANA, copy=COPY).steps["web3"]
+    told = [step for step in found if "untold" in step.values]
+    assert ([step.name for step in told], found[0]) == ([*["tell"] * (len(told) - 1), "begin"], told[0])
+    assert all(len(request((render(step), 600.0))) < ARGUMENT for step in told)
+    lines = [line for step in told for line in step.values["untold"]]  # type: ignore[attr-defined]
+    assert [json.loads(line)["deploy"] for line in lines if '"migrated"' in line] == list(range(600))
 
 
 def test_others_that_differ_are_nothing_to_join() -> None:
