@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from .aftermath import Aftermath
 from .canary import WAYS, standing
@@ -18,6 +19,8 @@ from .plan import Batch, Phase, Plan, Step
 from .stepping import Send, Stepper, together
 from .strategies import undercut
 from .wording import first_line
+
+CHECK_S = 10.0  # so often the check of the team runs while a batch is watched
 
 
 def _set() -> threading.Event:
@@ -125,7 +128,11 @@ class Carriage:
         end = time.monotonic() + batch.watch_s
         if batch.watch_s:
             self.fleet.report.say(f"watching {', '.join(batch.hosts)} for {batch.watch_s:g} s")
-            if not self._carry_out(Phase.SWITCH, batch.hosts, lambda name: self.stepper.watch(name, end)):
+        while (now := time.monotonic()) < end:
+            until = min(end, now + CHECK_S) if batch.check else end
+            if not self._carry_out(Phase.SWITCH, batch.hosts, partial(self.stepper.watch, end=until)):
+                return False
+            if until < end and not self._ran_here("strategy.check", batch.check):
                 return False
         return not batch.check or self._ran_here("strategy.check", batch.check)
 
