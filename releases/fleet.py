@@ -70,7 +70,7 @@ class Fleet:
     def open(
         self, *, locked: bool, wait_s: float = 0.0, balanced: bool = False, partly: bool = False
     ) -> tuple[Surveyed, ...]:
-        """Connect to all hosts at once, lock them in sorted order or none, settle what was left, and survey them.
+        """Connect to all hosts at once, lock them in one order or none, settle what was left, and survey them.
 
         *balanced*: and to the hosts of their balancers, which are asked how they are. *partly*: who cannot be reached
         is left out, and `unreached`, while anybody can.
@@ -236,7 +236,7 @@ class Fleet:
         """All at once; where one is taken, those behind it are let go and taken in order, so that of many who try one
         goes on.
         """
-        names = sorted(connections)
+        names = sorted(connections, key=lambda name: self.places[name].place)
         if len(names) > 1:
             tried = self.each(names, lambda name: self._lock(name, connections[name], locked=locked, wait_s=0.0))
             if not (taken := [name for name in names if isinstance(tried[name], ReleaseError)]):

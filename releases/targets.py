@@ -89,6 +89,11 @@ class Target:
         """The command with which a person logs in."""
         return by_hand(self.hostname, user=self.user, port=self.port)
 
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Which root of which machine it is, as far as that is written: the same whoever is named with it."""
+        return (self.hostname.lower(), self.port or 22, str(self.config.root))
+
     def is_called(self, word: str) -> bool:
         """Whether *word* is its address, with or without the user."""
         return word in (self.address, self.name)

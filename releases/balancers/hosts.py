@@ -21,7 +21,7 @@ def balancers(targets: Mapping[str, Target]) -> Mapping[str, Target]:
             config, name = target.config.model_copy(update={"root": at(settings, root)}), session(settings, root)
             found.setdefault(name, replace(Target.at(settings.host, group="", config=config), label=name))
     for name, place in found.items():
-        if other := next((target for target in targets.values() if _is_same(target, place)), None):
+        if other := next((target for target in targets.values() if target.place == place.place), None):
             raise UsageError(
                 f"{name} is where {other.name} has its app",
                 hint="give the balancer a directory of its own on that host: balancer.root in deploy.toml",
@@ -41,8 +41,3 @@ def homeless(place: Target, error: Refused) -> Refused:
         return error
     owner = f" -o {place.user}" if place.user else ""
     return Refused(str(error), hint=f"on that host, once: sudo install -d{owner} {place.config.root}")
-
-
-def _is_same(one: Target, other: Target) -> bool:
-    places = ((t.hostname.lower(), t.port or 22, t.config.root) for t in (one, other))
-    return next(places) == next(places)
