@@ -47,6 +47,11 @@ error_log /srv/shop/lb/error.log;
 events {}
 http {
     access_log off;
+    client_body_temp_path /srv/shop/lb/body;
+    proxy_temp_path /srv/shop/lb/proxy;
+    fastcgi_temp_path /srv/shop/lb/fastcgi;
+    uwsgi_temp_path /srv/shop/lb/uwsgi;
+    scgi_temp_path /srv/shop/lb/scgi;
     upstream web {
         include /srv/shop/lb/servers.conf;
     }
