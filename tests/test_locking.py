@@ -8,6 +8,7 @@ import pytest
 from releases.config import Target
 from releases.errors import LockHeld
 from releases.fleet import Fleet
+from releases.locking import Locking
 from releases.report import Report
 from releases.targets import chosen
 from tests.hosts import ANA, config
@@ -29,14 +30,14 @@ def order(host: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tables of the hosts whose locks are waited for, in their order, where all are taken."""
     fleet, waited = Fleet(chosen(GROUPS, host), Report(), ANA), list[str]()
 
-    def lock(self: Fleet, name: str, connection: Any, *, locked: bool, wait_s: float) -> None:
+    def lock(self: Locking, name: str, connection: Any, *, locked: bool, wait_s: float) -> None:
         if not wait_s:
             raise LockHeld(name, "ben")
-        waited.append(self.places[name].group)
+        waited.append(self.fleet.places[name].group)
 
-    monkeypatch.setattr(Fleet, "_lock", lock)
+    monkeypatch.setattr(Locking, "_take", lock)
     connections: Any = dict.fromkeys(fleet.targets)
-    fleet._lock_all(connections, locked=True, wait_s=5.0)
+    fleet.locking.take(connections, locked=True, wait_s=5.0)
     return waited
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from releases import fleet as module
+from releases import locking as module
 from releases.answer import Answer
 from releases.errors import LockHeld, Refused, ReleaseError, Unreachable
 from releases.fleet import Fleet
@@ -61,7 +61,7 @@ def fleet(lines: Lines, monkeypatch: pytest.MonkeyPatch, *names: str) -> Fleet:
 
 def held(by: Fleet, name: str) -> LockHeld:
     """The lock of one of its hosts, as another session meets it."""
-    holder: Mapping[str, str] = by._holder(name)
+    holder: Mapping[str, str] = by.locking._holder(name)
     return LockHeld("web1", "ana on laptop", mark=holder["mark"])
 
 
