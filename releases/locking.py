@@ -19,7 +19,7 @@ from .together import twice
 
 @dataclass(frozen=True, slots=True)
 class Locking:
-    """Opens sessions over connections, each with its lock or without one; what it opens is one of those of the *fleet*."""
+    """Opens sessions of a *fleet* over connections, each with its lock or without one."""
 
     fleet: Sessions
 
