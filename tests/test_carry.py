@@ -27,7 +27,7 @@ def test_a_mistake_of_our_own_ends_the_phase_as_a_failure_does(capsys: pytest.Ca
     fleet: Any = SimpleNamespace(each=each)
     carriage = Carriage(Plan("deploy", 1, B, A, {"web1": (Step("publish", {}, ""),)}), fleet, lambda *args: None)
     assert not carriage._phase(Phase.SWITCH)
-    assert str(carriage.failed[""]) == "KeyError: 'template'"
+    assert str(carriage.work.failed[""]) == "KeyError: 'template'"
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -69,7 +69,7 @@ def test_who_takes_back_by_ctrl_c_takes_back_what_was_proven_too(
 
     def second_fails() -> bool:
         carriage.proven.append("web1")
-        carriage.failed.update(failed)
+        carriage.work.failed.update(failed)
         return False
 
     monkeypatch.setattr(Carriage, "_switched", lambda self: second_fails())
@@ -125,7 +125,7 @@ def test_where_one_host_has_failed_its_switch_no_other_begins_to() -> None:
     carriage = Carriage(plan, fleet, lambda *args: None)
     assert not carriage._phase(Phase.SWITCH)
     assert ran == ["web2 publish"]
-    assert str(next(iter(carriage.failed.values()))) == "web2: publish failed: no"
+    assert str(next(iter(carriage.work.failed.values()))) == "web2: publish failed: no"
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_who_serves_is_counted_again_before_each_later_batch(
     carriage.proven.append("web1")
     assert carriage._enough_serve(Batch(("web2",))) is switched
     assert asked == looked
-    assert bool(carriage.failed) is not switched
+    assert bool(carriage.work.failed) is not switched

@@ -76,7 +76,7 @@ def carried(person: Person, phase: Phase = Phase.SWITCH) -> bool:
     )
     carriage = Carriage(Plan("deploy", 1, B, A, {"web1": steps}), fleet, lambda *args: None)
     went = carriage._phase(phase)
-    assert went or isinstance(carriage.failed[""], Interrupted)
+    assert went or isinstance(carriage.work.failed[""], Interrupted)
     return went
 
 

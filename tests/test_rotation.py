@@ -171,7 +171,7 @@ def test_a_lenient_step_goes_on_when_its_patience_is_over() -> None:
     found = plan(hosts.hosts)
     carriage = Carriage(found, hosts, lambda *args: None)  # type: ignore[arg-type]
     (step,) = (s for s in found.leaving("web1") if s.name == "drained")
-    carriage.stopping.set()
+    carriage.work.stopping.set()
     verdict = carriage.stepper._judged("web1", step)
     assert verdict.note == "3 connections left"
 
@@ -180,6 +180,9 @@ def test_a_line_that_drops_to_the_balancer_is_not_one_that_drops_to_the_host() -
     """The host itself can still be taken back."""
     hosts = Hosts(fleet(*THREE))
     carriage = Carriage(plan(hosts.hosts), hosts, lambda *args: None)  # type: ignore[arg-type]
-    carriage.failed = {"web1": OutcomeUnknown(LB, "drain", "cut"), "web2": OutcomeUnknown("web2", "publish", "cut")}
+    carriage.work.failed = {
+        "web1": OutcomeUnknown(LB, "drain", "cut"),
+        "web2": OutcomeUnknown("web2", "publish", "cut"),
+    }
     aftermath = carriage._aftermath()
     assert [aftermath._is_gone(name) for name in THREE] == [False, True, False]

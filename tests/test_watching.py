@@ -8,12 +8,13 @@ import pytest
 
 from releases.carry import Carriage
 from releases.plan import Batch, Plan
+from releases.working import Work
 
 
 @pytest.fixture
 def carriage(monkeypatch: pytest.MonkeyPatch) -> Carriage:
     """One whose hosts are always well."""
-    monkeypatch.setattr(Carriage, "_carry_out", lambda self, phase, names, do: True)
+    monkeypatch.setattr(Work, "on_all", lambda self, phase, names, do: True)
     fleet: Any = SimpleNamespace(report=SimpleNamespace(say=lambda *_: None))
     return Carriage(Plan("deploy", 1, None, None, {"web1": ()}), fleet, lambda *_: None)
 
@@ -22,7 +23,7 @@ def test_a_check_that_fails_while_a_canary_is_watched_ends_it(carriage: Carriage
     """It runs again and again, not only once the time is over: here it fails the second time."""
     once = f"[ ! -e {tmp_path}/once ] && touch {tmp_path}/once"
     assert not carriage._watched(Batch(("web1",), 3600, once))
-    assert "strategy.check" in str(carriage.failed[""])
+    assert "strategy.check" in str(carriage.work.failed[""])
 
 
 def test_where_nobody_watches_the_check_runs_once(carriage: Carriage, tmp_path: Path) -> None:
