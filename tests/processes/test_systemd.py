@@ -8,8 +8,8 @@ from releases import units
 from releases.facts import Facts
 from releases.processes.kind import Kind, Switch
 from releases.processes.systemd import Systemd
+from releases.proofs import prove
 from releases.scripts import render
-from releases.steps import prove
 from tests.hosts import A, B, config, host
 
 SETTINGS = config(

@@ -14,9 +14,9 @@ from releases.facts import Facts, Running
 from releases.plan import Step
 from releases.processes.kind import Switch
 from releases.processes.systemd import Systemd
+from releases.proofs import prove
 from releases.scripts import environment
 from releases.setup import setup
-from releases.steps import prove
 from tests.hosts import config, host
 from tests.scripts.running import A, B, Here, Ran
 from tests.sshd import toolbox
