@@ -109,7 +109,7 @@ class App:
         """Every event on the host; lines that were cut are left out."""
         path = self.root / ".switchover" / "journal.jsonl"
         found = []
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
             try:
                 found.append(json.loads(line))
             except ValueError:
@@ -118,8 +118,10 @@ class App:
 
     @property
     def releases(self) -> list[str]:
-        """The directories of releases, complete or not."""
-        return sorted(path.name for path in (self.root / "releases").glob("*"))
+        """The directories of releases, complete or not, as the journal has them; two may be of one second."""
+        told = [event["release"] for event in self.journal if event.get("release")]
+        names = sorted(path.name for path in (self.root / "releases").glob("*"))
+        return sorted(names, key=lambda name: told.index(name) if name in told else len(told))
 
 
 def until(condition: Any, *, limit_s: float = 30, what: str = "it") -> None:
