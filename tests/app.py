@@ -119,7 +119,7 @@ class App:
     @property
     def releases(self) -> list[str]:
         """The directories of releases, complete or not, as the journal has them; two may be of one second."""
-        told = [event["release"] for event in self.journal if event.get("release")]
+        told = [event["release"] for event in self.journal if isinstance(event, dict) and event.get("release")]
         names = sorted(path.name for path in (self.root / "releases").glob("*"))
         return sorted(names, key=lambda name: told.index(name) if name in told else len(told))
 
