@@ -66,20 +66,21 @@ class _Call:
             self._error = error
         else:
             with self._turn:
-                self._connection, self._since = connection, time.monotonic()
+                self._connection = connection
             if self._closed:
                 self.close()
         finally:
+            self._since = time.monotonic()
             self._done.set()
 
     def taken(self) -> "Connection | None":
-        """Wait for it; None when it is too old."""
+        """Wait for it; None when it is too old, or why there was none is: the build may have taken minutes."""
         while not self._done.wait(0.5):  # so that Ctrl-C is heard
             pass
-        if self._error:
-            raise self._error
         if time.monotonic() - self._since > FRESH_S:
             self.close()
+        elif self._error:
+            raise self._error
         with self._turn:
             connection, self._connection = self._connection, None
         return connection

@@ -25,8 +25,9 @@ class Locking:
 
     def take(self, connections: Mapping[str, Connection], *, locked: bool, wait_s: float) -> None:
         """All at once; where one is taken, those behind it are let go and taken in order, so that of many who try one
-        goes on.
+        goes on. *wait_s* is for all of them together.
         """
+        end = time.monotonic() + wait_s
         names = sorted(connections, key=lambda name: self.fleet.places[name].place)
         if len(names) > 1:
             tried = self.fleet.each(names, lambda name: self._take(name, connections[name], locked=locked, wait_s=0.0))
@@ -39,7 +40,7 @@ class Locking:
             names = names[names.index(taken[0]) :]
             self.fleet.each(names, self._let_go)
         for name in names:
-            self._take(name, connections[name], locked=locked, wait_s=wait_s)
+            self._take(name, connections[name], locked=locked, wait_s=max(0.0, end - time.monotonic()))
 
     def rejoin(self, name: str, *, within_s: float) -> None:
         """A new session with a place whose line dropped; it settles what was left. Raises as `open` does."""

@@ -75,12 +75,13 @@ class Session:
         for keep in (self._beat, self._pulse):
             threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
 
-    def ahead(self, scripts: Sequence[Script]) -> None:
-        """Send *scripts* that `run` will be asked for in this order: they take one round trip together.
+    def ahead(self, name: str, scripts: Sequence[Script]) -> None:
+        """Send *scripts* that `run` will be asked for in this order, the first by *name*: one round trip for all.
 
         Behind one that fails, or that finds something, the host begins none. What is not asked for is done, too.
         """
         if line := chained(scripts):
+            self._step = name
             self._forget()
             self._send(line)
             self._ahead.extend(map(request, scripts))

@@ -93,10 +93,11 @@ class Sessions:
 
     def ahead(self, name: str, numbered: Iterable[tuple[Step, int]]) -> None:
         """Send steps of one host, each with the number that `run` will be given, which then are one round trip."""
+        numbered = tuple(numbered)
         scripts = [(rendered(step, number), step.timeout_s) for step, number in numbered]
         if session := self.sessions.get(name):
             with self._turns.setdefault(name, threading.Lock()):
-                session.ahead(scripts)
+                session.ahead(numbered[0][0].label, scripts)
 
     def expect(self, name: str) -> None:
         """Let one host be ready for a stream."""

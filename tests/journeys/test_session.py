@@ -152,7 +152,7 @@ def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> Non
     """Whatever bytes they hold."""
     scripts = [("echo a=1; echo heard >&2", 9.0), ("printf 'b=\x1e\\n%s\\n' 'c=\\n'", 9.0), ("echo d=4", 9.0)]
     with session(app) as opened:
-        opened.ahead(scripts)
+        opened.ahead("one", scripts)
         answers = [opened.run("any", text, timeout_s=limit_s) for text, limit_s in scripts]
         assert [answer.pairs for answer in answers] == [
             (("a", "1"),),
@@ -169,7 +169,7 @@ def test_behind_a_script_that_fails_none_is_begun_that_was_sent_ahead(app: App, 
         (f"echo 3 >>{tmp_path}/ran", 9.0),
     )
     with session(app) as opened:
-        opened.ahead([first, second, third])
+        opened.ahead("one", [first, second, third])
         with pytest.raises(StepFailed, match="one failed"):
             opened.run("one", first[0], timeout_s=first[1])
         assert not (tmp_path / "ran").exists()
@@ -181,7 +181,7 @@ def test_behind_a_script_that_fails_none_is_begun_that_was_sent_ahead(app: App, 
 def test_what_finds_something_has_answered_and_nothing_runs_behind_it(app: App, tmp_path: Path) -> None:
     """What differs is no failure of the comparison."""
     with session(app) as opened:
-        opened.ahead([("echo changed=a; exit 65", 9.0), (f"touch {tmp_path}/ran", 9.0)])
+        opened.ahead("one", [("echo changed=a; exit 65", 9.0), (f"touch {tmp_path}/ran", 9.0)])
         assert opened.run("check", "echo changed=a; exit 65", timeout_s=9.0, finds=65).one("changed") == "a"
         assert opened.run("on", "echo on=1").one("on") == "1"
         assert not (tmp_path / "ran").exists()
@@ -190,7 +190,7 @@ def test_what_finds_something_has_answered_and_nothing_runs_behind_it(app: App, 
 def test_a_line_that_drops_ends_what_was_sent_together(app: App, tmp_path: Path) -> None:
     """P5: the step that runs, and those behind it."""
     with session(app) as opened:
-        opened.ahead([(f"echo $$ >{tmp_path}/pid; sleep 600", 900.0), (f"touch {tmp_path}/ran", 9.0)])
+        opened.ahead("one", [(f"echo $$ >{tmp_path}/pid; sleep 600", 900.0), (f"touch {tmp_path}/ran", 9.0)])
         until((tmp_path / "pid").exists)
         opened.connection.transport.close()
         pid = (tmp_path / "pid").read_text().strip()
