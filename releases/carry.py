@@ -78,7 +78,7 @@ class Carriage:
             return self._unchanged()
         if not self._switched():
             return self._kept() if self._keeps() else self._taken_back()
-        if not self._phase(Phase.CONFIRM):
+        if not self._all_stand() or not self._phase(Phase.CONFIRM):
             return self._taken_back()
         return self._live()
 
@@ -94,6 +94,11 @@ class Carriage:
             self.proven.extend(batch.hosts)
         self._tell_skew()
         return True
+
+    def _all_stand(self) -> bool:
+        """Of several none is confirmed where one has gone back by itself since it was proven: its line may be gone."""
+        names = self.plan.hosts_of(Phase.CONFIRM)
+        return len(names) < 2 or self.work.on_all(Phase.SWITCH, names, self.stepper.look)
 
     def _enough_serve(self, batch: Batch) -> bool:
         """Before a later batch, where ``min_healthy`` asks for it: who was proven still is, and enough others serve."""

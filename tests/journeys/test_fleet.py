@@ -236,6 +236,20 @@ def test_a_client_killed_at_a_barrier_leaves_all_on_the_old_release(fleet: Fleet
     assert fleet.each == ["v2"] * 3
 
 
+def test_a_session_that_dies_before_the_confirm_takes_all_back(fleet: Fleet) -> None:
+    """P2: its host has gone back by itself, and none is confirmed where another is not what was proven."""
+    strategy(fleet, 'check = "until [ -e go ]; do sleep 0.05; done"')
+    fleet.write("v2")
+    process = fleet.start("deploy", "--json")
+    until(lambda: fleet.each == ["v2"] * 3 and waits(process.pid), what="the check")  # type: ignore[attr-defined]
+    info = fleet.root / "two" / ".switchover" / "lock.info"
+    os.kill(json.loads(info.read_text())["pid"], signal.SIGKILL)
+    until(lambda: fleet.each == ["v2", "v1", "v2"], what="the way back of one")
+    (fleet.folder / "go").touch()
+    process.communicate(timeout=120)  # type: ignore[attr-defined]
+    assert (process.returncode, fleet.each) == (12, ["v1"] * 3)  # type: ignore[attr-defined]
+
+
 def waits(pid: int) -> bool:
     """Has the client come to its command?"""
     try:
