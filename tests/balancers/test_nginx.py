@@ -213,16 +213,22 @@ def shutting_down(pid: str) -> bool:
         return False
 
 
+def only_ours(here: Here, nginx: Nginx) -> list[str]:
+    """Let the host know no workers but those of *nginx*: another test may reload its own in this moment."""
+    master = (nginx.base / "pid").read_text().strip()
+    (record,) = here.private.glob("workers.*")
+    ours = [line for line in record.read_text().splitlines() if line.endswith(f" {master}")]
+    record.write_text("".join(f"{line}\n" for line in ours))
+    return ours
+
+
 def test_another_nginx_that_starts_meanwhile_is_not_taken_for_the_one_that_was_reloaded(
     here: Here, upstreams: tuple[Upstream, Upstream], nginx: Nginx
 ) -> None:
     """Or the drain would end before the reload, which only was asked for, has begun."""
     each = steps(here, nginx.include, upstreams[0].address, test="true", reload="true")
     ok(here.run(each["drain"]))
-    master = (nginx.base / "pid").read_text().strip()
-    (record,) = here.private.glob("workers.*")
-    ours = [line for line in record.read_text().splitlines() if line.endswith(f" {master}")]
-    record.write_text("".join(f"{line}\n" for line in ours))  # no other of this machine, which may be reloaded
+    ours = only_ours(here, nginx)
     (base := here.base / "another").mkdir()
     with Nginx(base, {"second": upstreams[1].port}):
         answer = ok(here.run(each["drained"]))
@@ -260,8 +266,7 @@ def test_a_real_one_sends_nothing_more_and_finishes_what_is_in_flight(
     asking.start()
     until(lambda: upstreams[0].asked == 1, what="a request at the first server")
     ok(here.run(each["drain"]))
-    (record,) = here.private.glob("workers.*")
-    old = [line.split()[0] for line in record.read_text().splitlines()]
+    old = [line.split()[0] for line in only_ours(here, nginx)]
     until(lambda: any(map(shutting_down, old)), what="a reload")
     assert ok(here.run(each["drained"])).one("left") == "1"
     for _ in range(4):
