@@ -64,8 +64,8 @@ http {
     }
 }
 """
-TEST = "nginx -q -t -c /srv/shop/lb/nginx.conf"
-RELOAD = "nginx -s reload -c /srv/shop/lb/nginx.conf"
+TEST = "/usr/sbin/nginx -q -t -c /srv/shop/lb/nginx.conf"
+RELOAD = "/usr/sbin/nginx -s reload -c /srv/shop/lb/nginx.conf"
 START = {
     "haproxy": "/usr/sbin/haproxy -W -f /srv/shop/lb/haproxy.cfg",
     "nginx": "/usr/sbin/nginx -c /srv/shop/lb/nginx.conf -g 'daemon off;'",
