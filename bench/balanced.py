@@ -1,4 +1,4 @@
-"""Does a fleet behind a balancer lose a request? ``sudo python bench/balanced.py [haproxy] [faults] [nginx]``
+"""Does a fleet behind a balancer lose a request? ``sudo python bench/balanced.py [haproxy] [faults[:confirm]] [nginx]``
 
 Boots five systemd hosts on this machine: three with the Wagtail example, one with the balancer, one with PostgreSQL.
 Every strategy goes forward, fails on each host in turn, and goes back, while clients ask through the balancer.
@@ -69,10 +69,10 @@ BARRIERS = {  # where a rolling deploy is held: [strategy], and what else
 }
 
 
-def faults(site: Behind, load: Load, release: str, folder: Path) -> bool:
+def faults(site: Behind, load: Load, release: str, folder: Path, only: str = "") -> bool:
     """The client is killed, a line is cut, a host loses its power, at each barrier: all end on the old release."""
     right = True
-    for barrier, (strategy, more) in BARRIERS.items():
+    for barrier, (strategy, more) in ((b, how) for b, how in BARRIERS.items() if only in b):
         for fault in ("killed", "cut", "off"):
             wait, old = WAIT.format(folder), site.live[0]
             site.choose("rolling", "haproxy", strategy.format(wait))
@@ -129,8 +129,8 @@ def main(*parts: str) -> int:
             balancer = "nginx" if part == "nginx" else "haproxy"
             site.balance(balancer)
             with asking(site, retries=balancer == "nginx") as load:  # whose reloads close what is kept
-                if part == "faults":
-                    right &= faults(site, load, releases[1], Path(folder))
+                if part.startswith("faults"):
+                    right &= faults(site, load, releases[1], Path(folder), part.partition(":")[2])
                 else:
                     right &= turns(site, load, balancer, (releases[0], releases[1]))
         return 0 if right else 1
