@@ -1,8 +1,9 @@
 """Names and paths on a host: one root is one application, and everything in it belongs to one deploy account."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 from .errors import UsageError
@@ -31,6 +32,18 @@ class Release:
     def at(cls, moment: datetime, *, digest: str) -> "Release":
         """Name what has this manifest *digest* and was built at *moment* (aware, any zone)."""
         return cls(f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}")
+
+    @classmethod
+    def new(cls, moment: datetime, *, digest: str, taken: Collection["Release"]) -> "Release":
+        """As `at`, and as many seconds later as the name is *taken*: by a deploy of the same that died just now.
+
+        >>> moment = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
+        >>> Release.new(moment, digest="9fceb02c41", taken=[Release.at(moment, digest="9fceb02c41")])
+        Release(name='20310504T030202Z-9fceb02c')
+        """
+        while (release := cls.at(moment, digest=digest)) in taken:
+            moment += timedelta(seconds=1)
+        return release
 
     @classmethod
     def parse(cls, text: str) -> "Release | None":

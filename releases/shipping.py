@@ -33,7 +33,8 @@ class Shipping:
     @classmethod
     def of(cls, fleet: Fleet, build: Build, hosts: tuple[Surveyed, ...]) -> "Shipping":
         """Name the release, and learn what each host has already."""
-        release = Release.at(datetime.now(UTC), digest=build.manifest.digest)
+        taken = {release for host in hosts for release in host.facts.complete}
+        release = Release.new(datetime.now(UTC), digest=build.manifest.digest, taken=taken)
         found = bases(fleet, hosts)
         shipment = Shipment(release, build.manifest, build.revision, build.subject, found, compiled(build))
         return cls(fleet, build, shipment)
