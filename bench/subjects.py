@@ -1,12 +1,12 @@
 """Who is measured: ours, a script of rsync and ssh, and Capistrano; each deploys the same site to a root of its own."""
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.app import environ
 from tests.sshd import Sshd
 
 REPOSITORY = Path(__file__).parent.parent
@@ -33,12 +33,7 @@ class Project:
     @property
     def environ(self) -> dict[str, str]:
         """What the commands find."""
-        return {
-            **{key: value for key, value in os.environ.items() if key != "SSH_AUTH_SOCK"},
-            "HOME": str(self.home),
-            "XDG_CACHE_HOME": str(self.home / ".cache"),
-            "PYTHONPATH": str(REPOSITORY),
-        }
+        return environ(self.home)
 
 
 def run(project: Project, *words: str, here: Path | None = None) -> None:

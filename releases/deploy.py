@@ -14,6 +14,7 @@ from .migrations import command as migrations
 from .plan import Phase, Plan, Step
 from .processes.kind import Switch
 from .prune import pruning
+from .room import check_room
 from .size import counted, size
 from .surveyed import Surveyed
 from .switching import (
@@ -29,9 +30,6 @@ from .switching import (
     unsettled,
 )
 from .together import foreign
-
-BLOCK = 4096
-HEADROOM = 1.1  # what tar, the journal and the file system add to the bytes of a release
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def deploy(hosts: tuple[Surveyed, ...], shipment: Shipment, author: Author, *, f
     if not force and len({host.facts.live for host in hosts}) == 1 and all(_is_live(host, shipment) for host in hosts):
         return proof_only(hosts)
     for host in hosts:
-        _forecast(host, shipment)
+        check_room(host, shipment.manifest, shipment.difference(host), copies=touched(host.config))
     n = number(hosts)
     plan = {host.name: _steps(host, shipment, author, n, leader=host.leader(hosts)) for host in hosts}
     said, whole = _notes(hosts, shipment), fleetwide(hosts)
@@ -93,7 +91,7 @@ def check_there(hosts: tuple[Surveyed, ...], release: Release, copy: Shipment | 
         if release not in host.facts.complete:
             if not copy:
                 raise Refused(f"{host.name}: there is no complete release {release}", hint="`inv releases` lists them")
-            _forecast(host, copy)
+            check_room(host, copy.manifest, copy.difference(host), copies=touched(host.config))
         host.check_schema(release)
 
 
@@ -206,26 +204,6 @@ def proof_only(hosts: tuple[Surveyed, ...]) -> Plan:
         each = (look(host.config, live, host.kinds, None, wait_s=wait_s) for look in looks)
         plan[host.name] = tuple(replace(step, phase=Phase.REHEARSE) for step in each)
     return Plan("already_live", 0, live, live, plan, (f"{live} is live already: only the proof is made again",))
-
-
-def _forecast(host: Surveyed, shipment: Shipment) -> None:
-    """Refuse what would not fit: bytes in whole blocks and inodes, before anything is sent."""
-    needed, copies = shipment.difference(host), touched(host.config)
-    entries = (*needed.sent, *(shipment.manifest.entries if copies else ()))  # copied while what was sent is there
-    blocks = sum(-(-entry.size_bytes // BLOCK) * BLOCK for entry in entries)
-    wanted = int((blocks + len(shipment.manifest.text) + BLOCK * 16) * HEADROOM)
-    facts = host.facts
-    if wanted > facts.free_bytes:
-        raise Refused(
-            f"{host.name}: {size(wanted)} are needed below {host.config.root}, {size(facts.free_bytes)} are free",
-            hint="`inv prune` removes releases that nothing needs",
-        )
-    inodes = len(shipment.manifest.entries) * (2 if copies else 1)
-    if facts.free_inodes and inodes + 64 > facts.free_inodes:
-        raise Refused(
-            f"{host.name}: {inodes} inodes are needed, {facts.free_inodes} are free",
-            hint="`inv prune` removes releases that nothing needs",
-        )
 
 
 def _replaced(hosts: tuple[Surveyed, ...], shipment: Shipment) -> tuple[str, ...]:

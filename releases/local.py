@@ -7,8 +7,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import CommandFailed, Refused
 from .wording import first_line
@@ -39,32 +40,19 @@ def run(
     *environment* is added to ours; *say* gets its output line by line. Once *ended* is set it is ended, too.
     `CommandFailed` names *what*, the command, and how it ended; by then all of its group has.
     """
-    last = ""
-    with subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=directory,
-        env=os.environ | dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        try:
+    named, last = f"{what}: `{first_line(command)}`", ""
+    try:
+        with _group(command, cwd=directory, env=os.environ | dict(environment), stderr=subprocess.STDOUT) as process:
             for line in _lines(process, time.monotonic() + timeout_s, ended or threading.Event()):
                 say(line)
                 last = line.strip() or last
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise CommandFailed(f"{what}: `{first_line(command)}` was not done after {timeout_s:g} s") from None
-        except _Ended:
-            _end(process)
-            raise CommandFailed(f"{what}: `{first_line(command)}` was ended") from None
-        except BaseException:  # Ctrl-C does not reach a group of its own
-            _end(process)
-            raise
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(f"{named} was not done after {timeout_s:g} s") from None
+    except _Ended:
+        raise CommandFailed(f"{named} was ended") from None
     if code := process.returncode:
         why = f"exit {code}" if code > 0 else f"signal {-code}"
-        raise CommandFailed(f"{what}: `{first_line(command)}` failed: {why}", said=last)
+        raise CommandFailed(f"{named} failed: {why}", said=last)
 
 
 def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
@@ -74,24 +62,31 @@ def printed(command: str, *, what: str, here: Path, limit_s: float) -> str:
     then all of its process group is ended.
     """
     said = bytearray()
-    with subprocess.Popen(
-        command, shell=True, cwd=here, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
-        try:
+    try:
+        with _group(command, cwd=here) as process:
             for chunk in _output_of(process, time.monotonic() + limit_s, threading.Event()):
                 said += chunk
                 if len(said) > MOST_BYTES:
-                    _end(process)
                     raise _refused(what, command, f"printed more than {MOST_BYTES >> 20} MiB")
-        except subprocess.TimeoutExpired:
-            _end(process)
-            raise _refused(what, command, f"was not done after {limit_s:g} s") from None
-        except KeyboardInterrupt:
-            _end(process)
-            raise
+    except subprocess.TimeoutExpired:
+        raise _refused(what, command, f"was not done after {limit_s:g} s") from None
     if process.returncode:
         raise _refused(what, command, f"failed: exit {process.returncode}")
     return said.decode("utf-8", "replace")
+
+
+@contextmanager
+def _group(command: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """*command* in a process group of its own, which Ctrl-C does not reach: it is ended with what ends the block."""
+    words = ["sh", "-c", command]
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, **options
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
 
 
 def _refused(what: str, command: str, why: str) -> Refused:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from .answer import Answer
 from .build import Build
@@ -66,6 +67,16 @@ def bases(fleet: Fleet, hosts: tuple[Surveyed, ...]) -> Mapping[str, Manifest]:
     }
 
 
+def _base(fleet: Fleet, shipment: Shipment, host: Surveyed, staged: Answer) -> Release | None:
+    """What is linked from; nothing where its manifest is not known, or it is not what that says."""
+    base = host.facts.newest if host.name in shipment.bases else None
+    if base and staged.one("damaged"):
+        said = f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)"
+        fleet.report.say(said, host.name)
+        return None
+    return base
+
+
 def deliver(
     fleet: Fleet,
     shipment: Shipment,
@@ -77,10 +88,7 @@ def deliver(
 ) -> None:
     """Stream to one host what it lacks; all of it, when its newest release is not what it was."""
     host = next(host for host in fleet.hosts if host.name == name)
-    base = host.facts.newest if name in shipment.bases else None
-    if base and staged.one("damaged"):
-        fleet.report.say(f"{base} is not what it was: nothing is linked from it (`inv verify --release {base}`)", name)
-        base = None
+    base = _base(fleet, shipment, host, staged)
     needed = difference(shipment.manifest, shipment.bases[name] if base else None)
     done = 0
 
@@ -91,13 +99,12 @@ def deliver(
 
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
+        write = partial(stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime)
         fleet.session(name, step.label).send(
             step.label,
             UNPACK,
             str(host.config.root / "releases"),
-            lambda into: stream(
-                source, shipment.release, needed, base, record, into=into, progress=progress, mtime=mtime
-            ),
+            lambda into: write(into=into),
             timeout_s=step.timeout_s,
         )
     fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))

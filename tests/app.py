@@ -28,6 +28,12 @@ class Result:
         return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
 
 
+def environ(home: Path) -> dict[str, str]:
+    """Ours, for who has *home*: nothing of yours is read or written."""
+    ours = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "PYTHONPATH": str(REPOSITORY)}
+    return {key: value for key, value in os.environ.items() if key != "SSH_AUTH_SOCK"} | ours
+
+
 @dataclass
 class App:
     """A project in *folder*, deployed to *root* over *address*; ``HOME`` is its own, with a key and known hosts."""
@@ -53,13 +59,7 @@ class App:
     @property
     def environ(self) -> dict[str, str]:
         """What a command of it finds in its environment."""
-        return {
-            **os.environ,
-            "HOME": str(self.home),
-            "XDG_CACHE_HOME": str(self.home / ".cache"),
-            "PYTHONPATH": str(REPOSITORY),
-            **self.environment,
-        }
+        return environ(self.home) | self.environment
 
     def configure(self, more: str = "", *, build: str = 'source = "folder"', settle_s: float = 0.1) -> None:
         """Write deploy.toml: a site from the folder itself, and *more* tables."""

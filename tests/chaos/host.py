@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from tests.chaos import site
+from tests.reader import Reader
 from tests.sshd import Line, Sshd
 
 DISK = "size=24m,nr_inodes=2500"
@@ -167,7 +167,7 @@ class Host:
 
     def version(self, release: str) -> set[str]:
         """What the files of a release say of their version: one word, when it is whole."""
-        return {(self.root / "releases" / release / name).read_text() for name in site.FILES}
+        return {(self.root / "releases" / release / name).read_text() for name in Reader.files}
 
 
 def _pids() -> list[int]:

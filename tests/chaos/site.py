@@ -2,29 +2,10 @@
 
 from pathlib import Path
 
+from tests.everything import tables
+
 # A release is whole when three files say the same: the first and the last that are sent, and the one that is prepared.
-TABLES = """
-[shared]
-files = [".env"]
-dirs = ["media"]
-[prepare]
-commands = ["cp version prepared"]
-[migrations]
-kind = "command"
-run_on = "each"
-pending = "grep -qx $(cat version) ../../../run/schema || echo expand $(cat version)"
-expand = "cat version >>../../../run/schema"
-[processes.web]
-kind = "command"
-rehearse = "test -f last"
-reload = "sh reload"
-prove = "sh prove"
-[hooks]
-before_switch = ["ls"]
-after_switch = ["ls"]
-[keep]
-releases = 3
-"""
+TABLES = tables(schema="../../../run/schema", prove="sh prove", run_on="each")
 # The process is known by the odd fraction of a second for which it sleeps, so that no file has to name it: a reload
 # that was cut short leaves nothing that the next one does not find.
 RUNNING = """\
@@ -46,7 +27,6 @@ PROVE = f"""\
 {RUNNING}
 for pid in $(running); do readlink "/proc/$pid/cwd"; done
 """
-FILES = ("version", "last", "prepared")
 
 
 def write(folder: Path, version: str) -> None:

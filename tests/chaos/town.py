@@ -10,8 +10,8 @@ from typing import Self
 from tests.chaos import site
 from tests.chaos.client import Client
 from tests.chaos.host import Host
-from tests.chaos.reader import Reader
 from tests.forks import REPOSITORY, Command
+from tests.reader import Reader
 
 NAMES = ("one", "two", "three")
 CLIENTS = 2

@@ -11,31 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.app import App
+from tests.everything import tables
 from tests.sshd import Sshd
 
-# A shared file and directory, a command of each sort, and a process, whose number lies beside the root: as on any host,
-# it is on another file system than what fills up.
-MORE = """
-[shared]
-files = [".env"]
-dirs = ["media"]
-[prepare]
-commands = ["cp version prepared"]
-[migrations]
-kind = "command"
-pending = "grep -qx $(cat version) ../../shared/schema || echo expand $(cat version)"
-expand = "cat version >>../../shared/schema"
-[processes.web]
-kind = "command"
-rehearse = "test -f last"
-reload = "sh reload"
-prove = "readlink /proc/$(cat ../../../pid)/cwd"
-[hooks]
-before_switch = ["ls"]
-after_switch = ["ls"]
-[keep]
-releases = 3
-"""
+# The number of the process lies beside the root: as on any host, it is on another file system than what fills up.
+MORE = tables(schema="../../shared/schema", prove="readlink /proc/$(cat ../../../pid)/cwd")
 # The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts
 # has whole paths: held at the gate, it would come to life when another has long taken its place.
 RELOAD = """\

@@ -13,7 +13,7 @@ from tests.faults.matrix import SEED, Case, Row, short, whole
 from tests.faults.scene import Scene
 from tests.faults.stage import Stage
 from tests.faults.verbs import VERBS, Verb
-from tests.faults.watch import Watch
+from tests.reader import Reader
 
 pytestmark = pytest.mark.journey
 
@@ -50,7 +50,7 @@ def _met(stage: Stage, home: Path, rows: list[Row], seed: str) -> Iterator[tuple
         for place in dict.fromkeys(row.fault.place for row in rows):
             places.enter_context(place(home))
         site = places.enter_context(stage.site(home, rows[0].verb))
-        watch = places.enter_context(Watch(site.root))
+        watch = places.enter_context(Reader(site.root))
         seen = "old"
         while rows and seen.startswith("old"):
             row = rows.pop(0)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.app import App
+from tests.reader import Looker
 from tests.sshd import Sshd
 
 pytestmark = pytest.mark.journey
@@ -34,32 +34,23 @@ before_switch = ["test -n \\"$PASSWORD\\""]
 """
 
 
-class Sampler:
+class Sampler(Looker):
     """Reads the command line of every process of this machine, all the time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.found: set[str] = set()
         self.lines = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "Sampler":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.005):
-            for name in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    line = Path(f"/proc/{name}/cmdline").read_bytes().decode(errors="replace")
-                except OSError:
-                    continue
-                self.lines += "TOKEN=" in line
-                self.found |= {line for sentinel in SENTINELS if sentinel in line}
+    def look(self) -> None:
+        """All that run in this moment."""
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                line = Path(f"/proc/{name}/cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            self.lines += "TOKEN=" in line
+            self.found |= {line for sentinel in SENTINELS if sentinel in line}
 
 
 @pytest.fixture
