@@ -113,14 +113,13 @@ class Session:
 
     def _answered(self, line: bytes, timeout_s: float, out: Hear | None) -> tuple[bytearray, bytearray, int]:
         """What was answered to what was sent ahead, or is sent now."""
-        if self._ahead and self._ahead[0] == line:
-            ended = self._end(timeout_s, out)
-            self._ahead.popleft()
-            if ended[2] != NOT_BEGUN:
-                return ended
-        self._forget()
-        self._send(b"%s\n" % line)
-        return self._end(timeout_s, out)
+        if not self._ahead or self._ahead[0] != line:
+            self._forget()
+            self._ahead.append(line)  # Ctrl-C may come before its answer, which is not that of the next
+            self._send(b"%s\n" % line)
+        ended = self._end(timeout_s, out)
+        self._ahead.popleft()
+        return self._answered(line, timeout_s, out) if ended[2] == NOT_BEGUN else ended
 
     def _forget(self) -> None:
         """Wait for what was sent ahead and is not asked for any more."""

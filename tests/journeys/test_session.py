@@ -161,6 +161,18 @@ def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> Non
         ]
 
 
+def test_an_answer_that_nobody_waited_for_is_not_that_of_the_next_step(app: App) -> None:
+    """P12: Ctrl-C may come while a step is carried, and its session still be asked what is true."""
+
+    def press(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with session(app) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            opened.run("one", "echo a=1; sleep 0.3; echo a=2", out=press)
+        assert opened.run("two", "echo b=1").pairs == (("b", "1"),)
+
+
 def test_behind_a_script_that_fails_none_is_begun_that_was_sent_ahead(app: App, tmp_path: Path) -> None:
     """P2: what is asked for all the same is sent then, and what is asked for no more never runs."""
     first, second, third = (
