@@ -120,7 +120,7 @@ class Copying:
         directory = str(source.layout.directory(self.copy.release))
         with self.gate:  # where it may have to wait until there is no session any more
             session = self.fleet.session(source.name, step.label)
-            with session.receiving(step.label, READ, directory, names, timeout_s=step.timeout_s) as read:
+            with session.bulk.receiving(step.label, READ, directory, names, timeout_s=step.timeout_s) as read:
                 yield Copied(self.copy, read)
 
 

@@ -102,7 +102,7 @@ class Sessions:
     def expect(self, name: str) -> None:
         """Let one host be ready for a stream."""
         if session := self.sessions.get(name):
-            session.expect()
+            session.bulk.expect()
 
     def _run_here(self, name: str, step: Step) -> Answer:
         """Run a step of the controller's own; what brings a host back waits for what takes it out to have ended."""

@@ -100,7 +100,7 @@ def deliver(
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
         write = partial(stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime)
-        fleet.session(name, step.label).send(
+        fleet.session(name, step.label).bulk.send(
             step.label,
             UNPACK,
             str(host.config.root / "releases"),

@@ -9,7 +9,8 @@ import pytest
 from releases.config import load
 from releases.connection import connect
 from releases.errors import OutcomeUnknown, StepFailed, Unreachable
-from releases.session import ARGUMENT, Session
+from releases.lines import ARGUMENT
+from releases.session import Session
 from releases.streams import KEPT, Stream
 from tests.app import App, until
 from tests.sshd import Sshd
@@ -39,7 +40,7 @@ def test_a_command_that_talks_while_it_is_sent_to_is_listened_to(app: App) -> No
     talks = "sh -c 'head -c 8000000 /dev/zero | tr \"\\0\" x >&2; cat >/dev/null; echo; echo the reason >&2; exit 3'"
     with session(app) as opened:
         with pytest.raises(StepFailed, match="send failed: the reason"):
-            opened.send("send", talks, "/", lambda into: [into.write(b"x" * 100_000) for _ in range(80)] and None)
+            opened.bulk.send("send", talks, "/", lambda into: [into.write(b"x" * 100_000) for _ in range(80)] and None)
         assert not opened.lost
         assert opened.run("on", "echo on=1").one("on") == "1"
 
@@ -48,7 +49,7 @@ def test_what_is_sent_has_a_limit(app: App) -> None:
     """P5: kept by the host, whoever does not read; the session goes on."""
     with session(app) as opened:
         with pytest.raises(StepFailed, match="no end within 1 s"):
-            opened.send("send", "sleep 600", "/", pour, timeout_s=1)
+            opened.bulk.send("send", "sleep 600", "/", pour, timeout_s=1)
         assert not opened.lost
         assert opened.run("on", "echo on=1").one("on") == "1"
 
@@ -57,7 +58,7 @@ def test_who_stops_reading_is_told_by_what_he_said(app: App) -> None:
     """Not as a line that dropped."""
     with session(app) as opened:
         with pytest.raises(StepFailed, match="send failed: No space left on device") as failed:
-            opened.send("send", "sh -c 'echo No space left on device >&2; exit 2'", "/", pour)
+            opened.bulk.send("send", "sh -c 'echo No space left on device >&2; exit 2'", "/", pour)
         assert (failed.value.code, "inv prune" in failed.value.hint, opened.lost) == (2, True, False)
 
 
@@ -76,7 +77,7 @@ def test_a_line_that_drops_around_a_payload_is_known_to_be_lost(app: App, sshd: 
             if at == "before":
                 line.cut()
             with pytest.raises(Unreachable if at == "before" else OutcomeUnknown):
-                opened.send("send", "cat >/dev/null", "/", write)
+                opened.bulk.send("send", "cat >/dev/null", "/", write)
             assert opened.lost
 
 
@@ -89,7 +90,7 @@ def test_what_a_profile_prints_is_no_part_of_what_is_received(app: App, tmp_path
         app.address, app.ssh_config = noisy.address, noisy.ssh_config
         app.configure()
         given = bytes(range(256)) * 20_000
-        with session(app) as opened, opened.receiving("send", "cat", "/", given) as read:
+        with session(app) as opened, opened.bulk.receiving("send", "cat", "/", given) as read:
             received = bytearray()
             while len(received) < len(given):
                 received += read(1 << 15)
@@ -106,7 +107,7 @@ def test_what_fails_elsewhere_while_it_is_sent_is_told_as_it_is(app: App, error:
             raise error
 
         with pytest.raises(type(error), match="elsewhere"):
-            opened.send("send", f"sh -c 'cat >{app.root}/sent; touch {app.root}/ended'", "/", write)
+            opened.bulk.send("send", f"sh -c 'cat >{app.root}/sent; touch {app.root}/ended'", "/", write)
         assert not opened.lost
         assert opened.run("on", "echo on=1").one("on") == "1"
         until(lambda: (app.root / "ended").exists(), what="the end of what was begun")
@@ -119,7 +120,7 @@ def test_a_channel_that_the_host_refuses_is_no_lost_line(app: App, tmp_path: Pat
         app.configure()
         with session(app) as opened:
             with pytest.raises(Unreachable, match="no channel"):
-                opened.send("send", "cat >/dev/null", "/", pour)
+                opened.bulk.send("send", "cat >/dev/null", "/", pour)
             assert not opened.lost
             assert opened.run("on", "echo on=1").one("on") == "1"
 

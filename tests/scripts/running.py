@@ -18,10 +18,10 @@ from typing import IO, Any
 from releases import steps
 from releases.answer import Answer
 from releases.layout import Layout, Release
+from releases.line import BOOT
 from releases.manifest import FILE, FOLDER, LINK, Entry, Manifest
 from releases.plan import Step
 from releases.scripts import quoted, render, source
-from releases.session import BOOT
 from tests.app import until
 from tests.sshd import toolbox
 
