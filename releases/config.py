@@ -8,13 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .addresses import repeated, split
 from .document import Document, overlaid, read
 from .errors import ConfigError
 from .hostlist import Ask, asked, listed, nobody
 from .mistakes import explained
 from .servers import Command, Gunicorn, Health, Process, Systemd
 from .settings import Build, Config, Hooks, Keep, LocalHooks, Migrations, Prepare, Shared, Strategy
-from .targets import Groups, Target, chosen, ordered, repeated, split
+from .targets import Groups, Target, chosen, ordered
 from .wording import Loc, mistake, nearest, quoted, shown
 
 __all__ = [
@@ -50,25 +51,24 @@ def load(path: Path, *, host: str = "", without: str = "", ask: Ask = nobody) ->
     *host* has names of ``[hosts.NAME]`` or addresses that occur in one, separated by commas; "" means the
     only table.
 
-    Raises as `tables` does, and `UsageError` for a *host* that is missing, unknown, ambiguous or named twice, and when
-    *without* leaves none.
+    Raises as `read` and `tables` do, and `UsageError` for a *host* that is missing, unknown, ambiguous or named twice,
+    and when *without* leaves none.
     """
-    return chosen(tables(path, host=host, ask=ask), host, without)
+    return chosen(tables(read(path), host=host, ask=ask), host, without)
 
 
-def tables(path: Path, *, host: str, ask: Ask) -> Groups:
+def tables(document: Document, *, host: str, ask: Ask) -> Groups:
     """Return the targets of every table; of those with `from`, only where *host* needs them: *ask* runs the command.
 
-    Raises `ConfigError` with every mistake of the file, whichever hosts are named; `UsageError` when there is
-    no file; `Refused` for a command that does not print hosts.
+    Raises `ConfigError` with every mistake of the file, whichever hosts are named; `Refused` for a command that does
+    not print hosts.
     """
-    document = read(path)
     groups = {name: Group(name, document) for name in _tables(document)}
     mistakes = [*_hosts_mistakes(document), *(line for group in groups.values() for line in group.mistakes())]
     if not groups:
         mistakes += _wrong(_around(document), document.place)
     if mistakes:
-        raise ConfigError(str(path), tuple(dict.fromkeys(mistakes)))
+        raise ConfigError(str(document.path), tuple(dict.fromkeys(mistakes)))
     written = {name: group.targets() for name, group in groups.items()}
     needed = asked((name for name, group in groups.items() if group.command), written, host)
     return ordered({name: groups[name].targets(ask) if name in needed else there for name, there in written.items()})

@@ -14,10 +14,8 @@ from fabric import Config as FabricConfig
 from fabric import Connection
 from paramiko.hostkeys import InvalidHostKey
 
-from .config import Target
+from .addresses import Destination, by_hand
 from .errors import HostKeyRefused, ReleaseError, Unreachable
-from .settings import Limits
-from .targets import by_hand
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs a traceback of what it raises, too
 
@@ -41,30 +39,29 @@ def fingerprint(key: paramiko.PKey) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def connect(target: Target, *, ssh_config: Path | None = None) -> Connection:
+def connect(to: Destination, *, ssh_config: Path | None = None) -> Connection:
     """Open the connection and authenticate, jump hosts first; nothing has been run on any host when this returns.
 
     Costs 6 round trips with our socket (TCP_NODELAY), 8 with paramiko's own. A silent line is given up in time.
     Raises `HostKeyRefused`, or `Unreachable` for all else that keeps us out.
     """
-    limits = target.config.connection
-    hops = _hops(_fabric(target, ssh_config))
+    hops = _hops(_fabric(to, ssh_config))
     for hop in hops:
         last = hop is hops[-1]
-        host = target.name if last else f"{target.name}: jump host {hop.original_host}"
+        host = to.name if last else f"{to.name}: jump host {hop.original_host}"
         try:
-            _prepare(hop, host, limits.connect_s)
-            _open(hop, host, target.ssh if last else _by_hand(hop), limits)
+            _prepare(hop, host, to.connect_s)
+            _open(hop, host, to.ssh if last else _by_hand(hop), to)
         except ReleaseError:
             _close(hops)
             raise
     return hops[-1]
 
 
-def _open(hop: Connection, host: str, ssh: str, limits: Limits) -> None:
+def _open(hop: Connection, host: str, ssh: str, to: Destination) -> None:
     try:
         if not hop.gateway:
-            hop.connect_kwargs["sock"] = _socket(hop.host, hop.port, limits)
+            hop.connect_kwargs["sock"] = _socket(hop.host, hop.port, to)
         hop.open()
     except paramiko.BadHostKeyException as error:
         raise HostKeyRefused(
@@ -83,7 +80,7 @@ def _open(hop: Connection, host: str, ssh: str, limits: Limits) -> None:
                 hint=f"does `{ssh}` let you in? we use the same keys, agent and ~/.ssh/config",
             ) from error
         raise Unreachable(
-            f"{host}: no SSH connection to {hop.host}:{hop.port}: {_why(error, limits.connect_s)}",
+            f"{host}: no SSH connection to {hop.host}:{hop.port}: {_why(error, to.connect_s)}",
             hint=f"is it up? `{ssh}` shows more",
         ) from error
 
@@ -99,23 +96,23 @@ def _close(hops: tuple[Connection, ...]) -> None:
         hop.close()
 
 
-def _fabric(target: Target, ssh_config: Path | None) -> Connection:
+def _fabric(to: Destination, ssh_config: Path | None) -> Connection:
     path = ssh_config or Path.home() / ".ssh" / "config"
-    with _reading(path, target.name):
+    with _reading(path, to.name):
         config = FabricConfig(**({"runtime_ssh_path": str(path)} if path.exists() else {"lazy": True}))
         return Connection(
-            target.hostname,
-            user=target.user or None,
-            port=target.port,
+            to.hostname,
+            user=to.user or None,
+            port=to.port,
             config=config,
-            gateway=_gateway(target, config),
-            connect_timeout=target.config.connection.connect_s,
+            gateway=_gateway(to, config),
+            connect_timeout=to.connect_s,
         )
 
 
-def _gateway(target: Target, config: FabricConfig) -> Connection | bool | None:
+def _gateway(to: Destination, config: FabricConfig) -> Connection | bool | None:
     """What fabric gets wrong of ProxyJump: it passes many in the wrong order, and looks for a host called none."""
-    jumps = config.base_ssh_config.lookup(target.hostname).get("proxyjump", "")
+    jumps = config.base_ssh_config.lookup(to.hostname).get("proxyjump", "")
     gateway = False if jumps.lower() == "none" else None
     for jump in jumps.split(",") if "," in jumps else ():
         gateway = Connection(jump.strip(), config=config.clone(), gateway=gateway)
@@ -193,18 +190,18 @@ class _Prompt(socket.socket):
         return data
 
 
-def _socket(host: str, port: int, limits: Limits) -> socket.socket:
-    plain = socket.create_connection((host, port), timeout=limits.connect_s)
+def _socket(host: str, port: int, to: Destination) -> socket.socket:
+    plain = socket.create_connection((host, port), timeout=to.connect_s)
     opened = _Prompt(plain.family, plain.type, plain.proto, plain.detach())
-    opened.settimeout(limits.connect_s)
-    pulse_s = max(1, round(limits.silent_s / 4))
+    opened.settimeout(to.connect_s)
+    pulse_s = max(1, round(to.silent_s / 4))
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", pulse_s),
         ("TCP_KEEPINTVL", pulse_s),
         ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", round(limits.silent_s * 1000)),
+        ("TCP_USER_TIMEOUT", round(to.silent_s * 1000)),
     ):
         if hasattr(socket, option):  # macOS lacks some of them
             opened.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

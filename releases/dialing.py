@@ -1,4 +1,4 @@
-"""Connections that are opened while other work is done: modules are imported, a build is hashed."""
+"""Connections that are opened while other work is done: deploy.toml is checked, a build is hashed."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fabric import Connection
 
-    from .targets import Target
+    from .addresses import Destination
 
 AT_ONCE = 32
 FRESH_S = 20.0
@@ -16,52 +16,58 @@ AT_ONE_ADDRESS = 8  # sshd refuses some of eleven that begin at once, unless it 
 
 
 class Dialing:
-    """Connections with *early* targets, begun at once; each is handed out once, and what nobody takes is closed.
+    """Connections that are begun before anybody asks; each is handed out once, and what nobody takes is closed.
 
     One that has waited for longer than `FRESH_S` is not handed out: nobody has watched its line.
     """
 
-    def __init__(self, early: "Iterable[Target]" = ()) -> None:
+    def __init__(self) -> None:
         self._limit = threading.BoundedSemaphore(AT_ONCE)
         self._doors: dict[tuple[str, int | None], threading.BoundedSemaphore] = {}
-        early = tuple(early)
-        if early:
+        self._calls: dict[Destination, _Call] = {}
+
+    def call(self, places: "Iterable[Destination]") -> None:
+        """Begin one with each of *places* and nobody else: who was called before and is not among them is let go."""
+        places = frozenset(places)
+        if places - self._calls.keys():
             from . import connection  # noqa: F401  first, so that what is imported meanwhile does not hold it up
+        for place in self._calls.keys() - places:
+            self._calls.pop(place).close()
+        for place in places - self._calls.keys():
+            self._calls[place] = _Call(self, place)
 
-        self._calls = {target.name: _Call(self, target) for target in early}
-
-    def take(self, target: "Target") -> "Connection":
-        """Wait for the connection with *target*, or open one; raises as `connect` does."""
-        call = self._calls.pop(target.name, None)
-        return (call and call.taken()) or self.open(target)
+    def take(self, place: "Destination") -> "Connection":
+        """Wait for the connection with *place*, or open one; raises as `connect` does."""
+        call = self._calls.pop(place, None)
+        return (call and call.taken()) or self.open(place)
 
     def close(self) -> None:
         """Close what nobody took, as soon as it is there."""
         for call in self._calls.values():
             call.close()
 
-    def open(self, target: "Target") -> "Connection":
+    def open(self, place: "Destination") -> "Connection":
         """Open one, in its turn; raises as `connect` does."""
         from .connection import connect  # not before it is needed: it is half of what there is to import
 
-        door = self._doors.setdefault((target.hostname, target.port), threading.BoundedSemaphore(AT_ONE_ADDRESS))
+        door = self._doors.setdefault((place.hostname, place.port), threading.BoundedSemaphore(AT_ONE_ADDRESS))
         with door, self._limit:
-            return connect(target)
+            return connect(place)
 
 
 class _Call:
     """One connection that is being opened."""
 
-    def __init__(self, dialing: Dialing, target: "Target") -> None:
-        self._dialing, self._target = dialing, target
+    def __init__(self, dialing: Dialing, place: "Destination") -> None:
+        self._dialing, self._place = dialing, place
         self._connection: Connection | None = None
         self._error: BaseException | None = None
         self._done, self._turn, self._closed, self._since = threading.Event(), threading.Lock(), False, 0.0
-        threading.Thread(target=self._open, name=f"connect {target.name}", daemon=True).start()
+        threading.Thread(target=self._open, name=f"connect {place.name}", daemon=True).start()
 
     def _open(self) -> None:
         try:
-            connection = self._dialing.open(self._target)
+            connection = self._dialing.open(self._place)
         except BaseException as error:
             self._error = error
         else:

@@ -21,8 +21,9 @@ MULTILINE = re.compile(r'"""|' + "'''")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The tables of a file over those it extends; `places` has "line 3" or "team.toml line 3" of keys."""
+    """The tables of the file at *path* over those it extends; *places* has "line 3" or "team.toml line 3" of keys."""
 
+    path: Path
     table: Mapping[str, Any]
     places: Mapping[Loc, str]
 
@@ -57,7 +58,7 @@ class Document:
 
     def over(self, base: "Document") -> "Document":
         """Lay these tables over those of *base*."""
-        return Document(overlaid(base.table, self.table), {**base.places, **self.places})
+        return Document(self.path, overlaid(base.table, self.table), {**base.places, **self.places})
 
 
 def overlaid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,8 +125,8 @@ def _parsed(path: Path, folder: Path, *, is_first: bool) -> Document:
     places: dict[Loc, str] = {}
     for loc, number in _keys(text):
         places.setdefault(loc, f"{prefix}line {number}")
-    written = Document(table, {})
-    return Document(table, {loc: place for loc, place in places.items() if written.has(loc)})
+    written = Document(path, table, {})
+    return Document(path, table, {loc: place for loc, place in places.items() if written.has(loc)})
 
 
 def _text(path: Path) -> str:

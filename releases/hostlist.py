@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
+from .addresses import repeated, split
 from .errors import Refused
-from .targets import Groups, repeated, split
+from .targets import Groups
 from .wording import first_line, shown
 
 LIMIT_S = 60.0  # what a command may take

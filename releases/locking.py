@@ -59,7 +59,7 @@ class Locking:
 
     def dial(self, name: str, *, locked: bool, wait_s: float) -> None:
         """A session over a connection of its own, which is closed where there is none."""
-        connection = self.fleet.dialing.open(self.fleet.places[name])
+        connection = self.fleet.dialing.open(self.fleet.places[name].destination)
         try:
             self._take(name, connection, locked=locked, wait_s=wait_s)
         finally:

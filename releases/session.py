@@ -11,6 +11,7 @@ from contextlib import suppress
 import paramiko
 from fabric import Connection
 
+from .addresses import by_hand
 from .answer import Answer
 from .bulk import Bulk
 from .ends import Ends
@@ -21,7 +22,6 @@ from .lines import ARGUMENT, Script, chained, escaped, request
 from .scripts import quoted, source
 from .settings import Limits
 from .streams import NOT_BEGUN, Hear, text_of
-from .targets import by_hand
 
 BEATS = 3  # so many go to a host before it gives the session up
 

@@ -56,7 +56,9 @@ class Sessions:
 
     def connect(self, connections: dict[str, Connection], *, partly: bool) -> None:
         """Call all places at once; who cannot be reached is told together, or left out."""
-        calls = self.each(self.places, lambda name: connections.update({name: self.dialing.take(self.places[name])}))
+        calls = self.each(
+            self.places, lambda name: connections.update({name: self.dialing.take(self.places[name].destination)})
+        )
         errors = {name: error for name, error in calls.items() if error}
         for error in errors.values():
             if not isinstance(error, Unreachable):

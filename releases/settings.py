@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
+from .addresses import CONNECT_S, SILENT_S
 from .balancing import Balancer
 from .servers import Process, SiteHealth, Systemd
 from .spelling import (
@@ -127,8 +128,8 @@ class Strategy(Section):
 class Limits(Section):
     """How long a host that does not answer, a line without a sign of life and a client that is gone are waited for."""
 
-    connect_s: PatienceSeconds = 10.0
-    silent_s: PatienceSeconds = 20.0
+    connect_s: PatienceSeconds = CONNECT_S
+    silent_s: PatienceSeconds = SILENT_S
     lock_s: PatienceSeconds = 60.0
 
     @property

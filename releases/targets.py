@@ -1,64 +1,15 @@
-"""The hosts of a deploy: what an address says, and which addresses ``--host`` means."""
+"""The hosts of a deploy, and which of them ``--host`` means."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import count
 
+from .addresses import Destination, named, split
 from .errors import UsageError
 from .settings import Config
-from .wellformed import is_ipv6, is_port
-
-ADDRESS = re.compile(
-    r"(?:(?P<user>[A-Za-z_][A-Za-z0-9._-]{0,31})@)?"
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<hostname>[A-Za-z0-9_][A-Za-z0-9._-]{0,252}))"
-    r"(?::(?P<port>[0-9]+))?"
-)
 
 Groups = Mapping[str, tuple["Target", ...]]
-
-
-def split(address: str) -> tuple[str, str, int | None]:
-    """Split *address* into user, host name and port; "" and None leave it to ``~/.ssh/config``.
-
-    >>> split("deploy@[2001:db8::1]:2222")
-    ('deploy', '2001:db8::1', 2222)
-
-    Raises `ValueError` for text that is no address, or that a shell or ssh could misread.
-    """
-    match = ADDRESS.fullmatch(address)
-    if not match or (match["ipv6"] and not is_ipv6(match["ipv6"])):
-        raise ValueError(f"not an address: {address!r}")
-    if match["port"] and not is_port(match["port"]):
-        raise ValueError(f"not a port: {match['port']!r}")
-    return (
-        match["user"] or "",
-        match["ipv6"] or match["hostname"],
-        int(match["port"]) if match["port"] else None,
-    )
-
-
-def named(hostname: str, port: int | None) -> str:
-    """Name a host for people: with the port when one is given."""
-    if port is None:
-        return hostname
-    return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
-
-
-def by_hand(hostname: str, *, user: str = "", port: int | None = None) -> str:
-    """Write how a person logs in with ssh, which takes no port after the name.
-
-    >>> by_hand("web1", user="ana", port=2222), by_hand("web1")
-    ('ssh -p 2222 ana@web1', 'ssh web1')
-    """
-    return " ".join(("ssh", *(("-p", str(port)) if port else ()), f"{user}@{hostname}" if user else hostname))
-
-
-def repeated(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Return the hosts that occur more than once; another user or other capitals make no other host of it."""
-    names = [named(*split(address)[1:]).lower() for address in addresses]
-    return tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +36,10 @@ class Target:
         return self.label or named(self.hostname, self.port)
 
     @property
-    def ssh(self) -> str:
-        """The command with which a person logs in."""
-        return by_hand(self.hostname, user=self.user, port=self.port)
+    def destination(self) -> Destination:
+        """Where its connection leads."""
+        limits = self.config.connection
+        return Destination(self.name, self.user, self.hostname, self.port, limits.connect_s, limits.silent_s)
 
     @property
     def place(self) -> tuple[str, int, str]:

@@ -1,14 +1,23 @@
 """Connections that are opened early: what became of one long ago says nothing of now."""
 
+import threading
 from typing import Any
 
 import pytest
 
 from releases import dialing
-from releases.config import Target
+from releases.addresses import Destination
 from releases.dialing import Dialing
 from releases.errors import Unreachable
-from tests.hosts import config
+
+WEB1, WEB2 = (Destination(name, "", name, None) for name in ("web1", "web2"))
+
+
+def called(*places: Destination) -> Dialing:
+    """Who is called early."""
+    dialing = Dialing()
+    dialing.call(places)
+    return dialing
 
 
 def test_a_host_that_comes_up_while_the_build_runs_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,26 +25,43 @@ def test_a_host_that_comes_up_while_the_build_runs_is_called_again(monkeypatch: 
     monkeypatch.setattr(dialing, "FRESH_S", 0.0)
     answers: list[Any] = [Unreachable("web1: refused"), "connected"]
 
-    def connect(target: Target) -> Any:
+    def connect(place: Destination) -> Any:
         if isinstance(answer := answers.pop(0), Exception):
             raise answer
         return answer
 
     monkeypatch.setattr("releases.connection.connect", connect)
-    target = Target.at("web1", group="prod", config=config())
-    assert Dialing([target]).take(target) == "connected"
+    assert called(WEB1).take(WEB1) == "connected"
 
 
 def test_who_was_down_a_moment_ago_is_not_called_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take as long once more until that is said."""
-    calls = list[Target]()
+    calls = list[Destination]()
 
-    def connect(target: Target) -> Any:
-        calls.append(target)
+    def connect(place: Destination) -> Any:
+        calls.append(place)
         raise Unreachable("web1: refused")
 
     monkeypatch.setattr("releases.connection.connect", connect)
-    target = Target.at("web1", group="prod", config=config())
     with pytest.raises(Unreachable):
-        Dialing([target]).take(target)
+        called(WEB1).take(WEB1)
     assert len(calls) == 1
+
+
+def test_who_was_called_early_and_is_not_meant_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checked file has the last word; whoever it means is called once."""
+    calls, closed = list[str](), threading.Event()
+
+    class Opened:
+        def __init__(self, name: str) -> None:
+            calls.append(name)
+            self.name = name
+
+        def close(self) -> None:
+            closed.set()
+
+    monkeypatch.setattr("releases.connection.connect", lambda place: Opened(place.name))
+    dialing = called(WEB1)
+    dialing.call([WEB2])
+    assert closed.wait(30)
+    assert (dialing.take(WEB2).name, sorted(calls)) == ("web2", ["web1", "web2"])  # type: ignore[attr-defined]

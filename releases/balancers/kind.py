@@ -6,11 +6,11 @@ from pathlib import PurePosixPath
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from .. import balancing
+from ..addresses import named, split
 from ..answer import Answer
 from ..balancing import Placed
 from ..errors import Refused
 from ..plan import Judge, Step, Verdict
-from ..targets import named, split
 
 
 class Balancer(Protocol):

@@ -1,8 +1,8 @@
 """Where the kinds of load balancers are listed."""
 
 from .. import balancing
+from ..addresses import split
 from ..config import Config
-from ..targets import split
 from .command import Command
 from .file import HealthFile
 from .haproxy import HAProxy

@@ -1,17 +1,20 @@
 # Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its script
 # with backslash and newline escaped, and a record separator between them. Behind one that fails none is begun. A step
-# leads a process group, and what it leaves there goes with it; what has a session of its own stays.
+# leads a process group, and what it leaves there goes with it; what has a session of its own stays. It is told whether
+# another is $FOLLOWED by: its journal reaches the disk with that of the last.
 word=$1 code=0 ended=
 set -f
 IFS=$(printf '\036')
 # shellcheck disable=SC2086  # one word for each step
 set -- $2
 unset IFS
+left=$#
 for step in "$@"; do
+  left=$((left - 1))
   [ -z "$ended" ] || exit 70
   if [ "$code" = 0 ]; then
     trap 'kill -9 "-$!" 2>/dev/null || kill -9 "$!"; exit 70' TERM  # by its number while it does not lead a group yet
-    setsid timeout -k 5 "${step%% *}" /bin/sh -c "$(printf %b "${step#* }")" &
+    FOLLOWED=${left#0} setsid timeout -k 5 "${step%% *}" /bin/sh -c "$(printf %b "${step#* }")" &
     group=$!
     wait "$group"
     code=$?

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.journey
 def session(app: App) -> Iterator[Session]:
     """A session with the host of *app* that needs no lock."""
     (target,) = load(app.folder / "deploy.toml", host="", without="")
-    opened = Session(connect(target, ssh_config=app.ssh_config), target.name, hear=lambda line: None)
+    opened = Session(connect(target.destination, ssh_config=app.ssh_config), target.name, hear=lambda line: None)
     try:
         yield opened
     finally:
@@ -160,6 +160,15 @@ def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> Non
             (("b", "\x1e"), ("c", "\\n")),
             (("d", "4"),),
         ]
+
+
+def test_each_script_but_the_last_is_told_that_another_follows(app: App) -> None:
+    """So that the journal is seen to the disk once for all of them."""
+    scripts = [(f'echo "followed=${{FOLLOWED:+yes}}{number}"', 9.0) for number in range(11)]
+    with session(app) as opened:
+        opened.ahead("one", scripts)
+        told = [opened.run("any", text, timeout_s=limit_s).one("followed") for text, limit_s in scripts]
+        assert told == [*(f"yes{number}" for number in range(10)), "10"]
 
 
 def test_an_answer_that_nobody_waited_for_is_not_that_of_the_next_step(app: App) -> None:

@@ -108,6 +108,25 @@ def test_every_event_is_seen_to_the_disk(here: Here) -> None:
     assert log.read_text().splitlines()[-1] == "sync "
 
 
+@pytest.mark.parametrize(("followed", "flushes"), [("", 1), ("1", 0)])
+def test_the_lines_of_steps_that_are_sent_together_reach_the_disk_with_the_last(
+    followed: str, flushes: int, here: Here
+) -> None:
+    """One flush for each line of steps; where one fails it is the last."""
+    here.release(A)
+    box, log = here.base / "synced", here.base / "synced.log"
+    box.mkdir()
+    (box / "sync").write_text(f'#!{here.sh}\necho "$*" >>"{log}"\n')
+    (box / "sync").chmod(0o755)
+    event = {"event": "step", "deploy": 7, "step": "publish"}
+    for release, code, expected in ((A, 0, flushes), (B, 66, 1)):
+        log.write_text("")
+        ran = here.run(
+            steps.publish(here.layout, release, None), event=event, path=f"{box}:{here.path}", FOLLOWED=followed
+        )
+        assert (ran.code, log.read_text().count("journal.jsonl")) == (code, expected)
+
+
 def test_a_step_is_journaled_when_it_begins_and_how_it_ends(here: Here) -> None:
     """With its exit code; the failure itself is not hidden by that."""
     here.release(A)
