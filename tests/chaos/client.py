@@ -13,7 +13,7 @@ LIMIT_S = 240.0  # longer than any command may take that nobody waits with
 
 @dataclass
 class Client:
-    """``switchover WORDS --json``, started as *process*; *hosts* are the names of those it is for."""
+    """``switchover WORDS --json``, started as *process*; *hosts* are the names of those it is for, *who* typed it."""
 
     words: tuple[str, ...]
     hosts: tuple[str, ...]
@@ -24,6 +24,7 @@ class Client:
     ended_by: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    who: str = ""
     _out: str = ""
 
     def __post_init__(self) -> None:
@@ -80,7 +81,12 @@ class Client:
     @property
     def number(self) -> int:
         """The number of its deploy; 0 when it has none."""
-        return next((int(e["number"]) for e in self.events if e["event"] == "plan"), 0)
+        return int(self.plan.get("number", 0))
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What it told of its plan: verb, release, number."""
+        return next((event for event in self.events if event["event"] == "plan"), {})
 
     def __str__(self) -> str:
         why = str(self.outcome.get("why", ""))[:100]

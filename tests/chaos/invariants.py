@@ -91,6 +91,27 @@ def truthful(client: Client, hosts: Mapping[str, Host], before: Mapping[str, str
         yield from _named(client, here)
 
 
+def recorded(client: Client, hosts: Mapping[str, Host]) -> Iterator[str]:
+    """What the journals say of its own deploy agrees with its exit code, whoever else was at work."""
+    code, plan = client.process.returncode, client.plan
+    all_live = client.outcome.get("outcome") == "live" and client.words[0] != "join"
+    for host in [hosts[name] for name in client.hosts] if plan.get("release") else []:
+        mine = [e for e in host.journal if e.get("deploy") == plan["number"] and e["event"] != "step"]
+        begun = [e for e in mine if e["event"] == "deploy" and (e["by"], e["release"]) == (client.who, plan["release"])]
+        ends = {e["event"] for e in mine if begun}
+        if (
+            code == 0
+            and all_live
+            and begun
+            and "live" not in ends
+            and str(plan["number"]) not in host.inside("confirmed")
+        ):
+            yield f"0, but the journal of {host.name} says {mine}"
+        denied = {10: {"live", "reverted"}, 11: {"live", "reverted"}, 12: {"live"}, 75: {"live", "reverted"}}
+        if denied.get(code, set()) & ends:
+            yield f"{code}, but the journal of {host.name} says {mine}"
+
+
 def _named(client: Client, here: list[Host]) -> Iterator[str]:
     """What it said of each host of a fleet that differs is so, but where it said that it is not settled."""
     said = client.outcome.get("hosts", {})

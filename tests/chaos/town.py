@@ -67,7 +67,8 @@ class Town:
             "GITLAB_USER_LOGIN": f"client{client}",
         }
         command = (*words, "--host", ",".join(hosts), "--json")
-        return Client(words, hosts, Command(command, cwd=self.folder(client), env=environment))
+        process = Command(command, cwd=self.folder(client), env=environment)
+        return Client(words, hosts, process, who=environment["GITLAB_USER_LOGIN"])
 
     def keep(self) -> None:
         """Copy what lies on disks that go with us to where it stays."""

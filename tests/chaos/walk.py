@@ -133,6 +133,7 @@ class Walk:
 
     def _check(self, clients: list[Client], before: dict[str, str]) -> None:
         found = [line for client in clients for line in invariants.ended(client)]
+        found += [line for client in clients for line in invariants.recorded(client, self.town.hosts)]
         if len(clients) == 1:
             found += invariants.truthful(clients[0], self.town.hosts, before)
         self._report_on(found, self._status())
