@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from .archive import leads_out, unpack
+from .archive import unpack
 from .errors import BuildFailed, CommandFailed, Refused
+from .filling import leads_out
 from .local import Say, run
 from .manifest import FILE, FOLDER, Entry, Manifest
 from .repository import Repository

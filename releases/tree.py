@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
 
-from .archive import leads_out, points_out
 from .errors import Refused, UsageError
+from .filling import leads_out, points_out
 from .manifest import FILE, FOLDER, LINK, Entry
 
 RESERVED = ("RELEASE", ".release", ".manifest.gz")
