@@ -21,13 +21,16 @@ BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' swi
 
 
 class Line:
-    """A *connection* with *host*; *step* is what is on its way, and *gone* is set once nothing can come any more."""
+    """A *connection* with *host*; *step* is what is on its way, and *gone* is set once nothing can come any more.
+
+    *silent* says so, where it was given up for that.
+    """
 
     def __init__(self, connection: Connection, host: str, limits: Limits) -> None:
         self.connection, self.host, self.limits = connection, host, limits
         self.step = "the start of the session"
         self.gone = threading.Event()
-        self._silent, self._alive = "", time.monotonic()
+        self.silent, self._alive = "", time.monotonic()
 
     def open(self, *words: str, limit_s: float | None = None, spare: Spare | None = None) -> paramiko.Channel:
         """A channel whose far end waits for the line with its program; with *limit_s* both its streams are one."""
@@ -53,7 +56,7 @@ class Line:
                 asked = threading.Thread(target=_ask, args=(transport,), name=f"ask {self.host}", daemon=True)
                 asked.start()
             if time.monotonic() - self._alive > self.limits.silent_s:
-                self._silent = f"not a sign of life for {self.limits.silent_s:g} s"
+                self.silent = f"not a sign of life for {self.limits.silent_s:g} s"
                 transport.close()
 
     def lives(self) -> None:
@@ -71,7 +74,7 @@ class Line:
 
     def unknown(self, why: str = "") -> OutcomeUnknown:
         """What is raised when nothing comes of what is on its way: it may have been done."""
-        return OutcomeUnknown(self.host, self.step, self._silent or why or "the connection was closed")
+        return OutcomeUnknown(self.host, self.step, self.silent or why or "the connection was closed")
 
 
 def _ask(transport: paramiko.Transport) -> None:

@@ -55,10 +55,17 @@ class Session:
         patience, wait = math.ceil(self.limits.lock_s), math.ceil(wait_s)
         self._channel = self.line.open(lock, word, str(patience), str(wait))
         self._ends = Ends(self.line, self._channel, word.encode())
-        self._begin(first)
-        self._ready(lock, wait, waits)
-        for keep in (self._beat, self.line.pulse):
-            threading.Thread(target=keep, name=f"{keep.__name__} {host}", daemon=True).start()
+        self._keep(self.line.pulse)
+        try:
+            self._begin(first)
+            self._ready(lock, wait, waits)
+        except BaseException:
+            self.line.gone.set()
+            raise
+        self._keep(self._beat)
+
+    def _keep(self, keep: Callable[[], None]) -> None:
+        threading.Thread(target=keep, name=f"{keep.__name__} {self.host}", daemon=True).start()
 
     def _begin(self, first: Sequence[Script]) -> None:
         program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
@@ -157,6 +164,8 @@ class Session:
     def _first(self, timeout_s: float) -> str:
         if said := self._ends.first(timeout_s):
             return said
+        if self.line.silent:
+            raise Unreachable(f"{self.host}: {self.line.silent}", hint="is it up, and the network between?")
         late = "" if self._channel.closed or self._channel.eof_received else f" within {timeout_s:g} s"
         greeting = f": {self._ends.greeting}" if self._ends.greeting else ""
         ssh = by_hand(self.connection.host, user=self.connection.user, port=self.connection.port)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.app import App, until
 from tests.refusal import OUTCOMES, refused
+from tests.sshd import Sshd
 
 pytestmark = pytest.mark.journey
 HELD = ("127.0.0.1:", "is locked by ana ", "at step prepare")
@@ -72,3 +73,20 @@ def test_those_who_wait_go_on_in_the_order_of_arrival(app: App, first: subproces
     ended = [process.communicate(timeout=90) and process.returncode for process in waiting]
     assert ended == [0, -9, 0, 0]
     assert [event["by"] for event in app.journal if event["event"] == "deploy"][2:] == ["ben", "dora", "emil"]
+
+
+def test_a_line_that_is_silent_while_somebody_waits_is_noticed(
+    app: App, first: subprocess.Popen[str], sshd: Sshd, tmp_path: Path
+) -> None:
+    """P12: within silent_s, and not when the time to wait is over."""
+    with sshd.line() as line:
+        own = replace(app, folder=tmp_path / "ben" / "shop", address=line.address)
+        own.configure("[connection]\nsilent_s = 2\n")
+        own.write("v3")
+        second = own.start("deploy", "--wait", "900s")
+        assert second.stderr
+        assert "waiting: locked by ana" in second.stderr.readline()
+        line.swallow()
+        _, said = second.communicate(timeout=60)
+    assert second.returncode == 10
+    assert "not a sign of life for 2 s" in said

@@ -177,7 +177,8 @@ def test_a_client_that_dies_behind_its_confirm_leaves_somebody_who_finishes(site
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting one: run as root")
 @pytest.mark.parametrize("who", ["the next session", "the waiting process", "the boot of the app", "the deployer"])
-def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None:
+@pytest.mark.parametrize("inodes", [False, True], ids=["bytes", "inodes"])
+def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str, inodes: bool) -> None:
     """P2: neither who holds the lock nor what the journal would say is a condition of it."""
     with full(here.root) as fill:
         for part in ("releases", "shared", ".switchover/armed", ".switchover/confirmed", ".switchover/manifests"):
@@ -188,7 +189,7 @@ def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None
         with here.session() as deployer:
             switched(here, deployer)
             waiting = waiter(here)
-            fill()
+            fill(inodes=inodes)
             if who == "the deployer":
                 ok(deployer.run(here.step("takeback")))
             if who != "the waiting process":
@@ -199,7 +200,7 @@ def test_a_full_disk_keeps_nobody_from_taking_back(here: Here, who: str) -> None
         if who == "the boot of the app":
             ok(here.run(here.step("boot", started=())))
         until(lambda: here.live == f"releases/{A}", what="the old release")
-        (here.root / "filler").unlink()
+        (here.root / "filler").unlink(missing_ok=True)
         with here.session() as talk:
             ok(talk.run(steps.settle(here.layout, '{"who":"ben"')))
         assert [event["event"] for event in events(here)] == ["reverted"]
@@ -217,6 +218,19 @@ def test_boots_come_one_after_the_other(site: Here, deployer: Talk) -> None:
     (site.base / "go").touch()
     assert [boot.wait(30) for boot in boots] == [0, 0]
     assert [e["event"] for e in events(site)] == ["reverted"]
+
+
+def test_what_a_takeback_starts_holds_up_no_later_boot(site: Here, deployer: Talk) -> None:
+    """What runs on is none of its business, and must not have its lock."""
+    switched(site, deployer, undo="setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $! >daemon")
+    os.killpg(waiter(site), signal.SIGKILL)  # as a reboot does
+    deployer.process.kill()
+    deployer.process.wait()
+    try:
+        for _ in range(2):
+            ok(site.run(site.step("boot", started=())))
+    finally:
+        os.kill(int((site.base / "daemon").read_text()), signal.SIGKILL)
 
 
 def test_an_arm_that_was_not_in_place_is_no_switch(site: Here, deployer: Talk) -> None:
