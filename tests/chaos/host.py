@@ -24,7 +24,8 @@ class Host:
         self.name, self.home, self.number = name, home, number
         self.root, self.run = home / "srv", home / "run"
         self.mounted = False
-        self.suffered: list[str] = []  # faults, since the beginning
+        self.suffered: list[str] = []  # faults of this turn
+        self.excused: set[str] = set()  # lines of the journal that a fault has cut
         self.orphaned = False  # a dead man's switch was killed: the next session settles what it had left
         self._ends = ExitStack()
 
