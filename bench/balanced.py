@@ -41,8 +41,10 @@ def line(site: Behind, load: Load, what: str, code: int, *words: str) -> bool:
     result = site.run(*words, limit_s=600)
     took, met = time.monotonic() - began, load.between(began, time.monotonic())
     right = result.code == code and not met.wrong and len(set(site.live)) == 1 and not site.drained()
-    head = row(what, result.code, took, met)
-    print(head if right else f"{head}  WRONG\n{result.err}\n{met}\n{site.live} {site.drained()}", flush=True)
+    print(row(what, result.code, took, met) + ("" if right else "  WRONG"), flush=True)
+    if not right:
+        late = ", ".join(f"{at:.2f} s" for at in load.wrong(began))
+        print(f"{result.err}\n{met} at {late}\n{site.live} {site.drained()}\n{site.told(took + 5)}", flush=True)
     return right
 
 

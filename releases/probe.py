@@ -152,6 +152,10 @@ class Load:
         """What they met in this span of the monotonic clock."""
         return figures(tuple(self._answers), began, ended)
 
+    def wrong(self, began: float) -> tuple[float, ...]:
+        """So many seconds after *began* (of the monotonic clock) requests failed."""
+        return tuple(answer.ended - began for answer in self._answers if answer.wrong and answer.ended >= began)
+
     def _ask(self, client: Client) -> None:
         asker = Asker(self.url, client)
         while not self._stopping.is_set():

@@ -26,8 +26,12 @@ until "$bin/psql" -h /srv/pg -U postgres -q "$@"; do sleep 0.1; done
 HAPROXY = """
 global
     stats socket /srv/shop/lb/haproxy.sock mode 600 level admin
+    log stdout format raw local0
 defaults
     mode http
+    log global
+    option httplog
+    option dontlog-normal
     timeout connect 5s
     timeout client 90s
     timeout server 90s
@@ -128,6 +132,12 @@ class Behind(Site):
         self.balancer.run("systemctl stop lb; systemctl reset-failed lb", check=False)
         self.balancer.run(f"systemd-run -q --unit=lb -p User=deploy {START[kind]}")
         until(self.answers, what=f"an answer through {kind}")
+
+    def told(self, since_s: float) -> str:
+        """What the balancer has said of requests that went wrong in the last so many seconds."""
+        assert self.balancer
+        said = f"journalctl -q --no-pager -u lb --since '-{since_s:.0f} s' | grep -v ' check \\| is UP\\| is DOWN' | tail -n 20"
+        return self.balancer.run(said, check=False).stdout
 
     def answers(self) -> bool:
         """Does the site answer through its balancer?"""
