@@ -136,7 +136,7 @@ class Behind(Site):
     def told(self, since_s: float) -> str:
         """What the balancer has said of requests that went wrong in the last so many seconds."""
         assert self.balancer
-        said = f"journalctl -q --no-pager -u lb --since '-{since_s:.0f} s' | grep -v ' check \\| is UP\\| is DOWN' | tail -n 20"
+        said = f"journalctl -q --no-pager -u lb --since '-{since_s:.0f} s' -g ' [0-9]+/[0-9]+/' | tail -n 20"
         return self.balancer.run(said, check=False).stdout
 
     def answers(self) -> bool:
