@@ -57,6 +57,11 @@ class App:
         return self.folder.parent / "home"
 
     @property
+    def hosts(self) -> str:
+        """The tables of its hosts in deploy.toml."""
+        return f'[hosts.prod]\nssh = ["{self.address}"]\n'
+
+    @property
     def environ(self) -> dict[str, str]:
         """What a command of it finds in its environment."""
         return environ(self.home) | self.environment
@@ -65,7 +70,7 @@ class App:
         """Write deploy.toml: a site from the folder itself, and *more* tables."""
         (self.folder / "deploy.toml").write_text(
             f'app = "shop"\nroot = "{self.root}"\n'
-            f'[hosts.prod]\nssh = ["{self.address}"]\n'
+            f"{self.hosts}"
             f'[build]\n{build}\nexclude = ["deploy.toml"]\n'
             f"[strategy]\nsettle_s = {settle_s}\n{more}"
         )

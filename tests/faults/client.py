@@ -12,9 +12,10 @@ from tests.app import Result
 
 @dataclass
 class Client:
-    """A command that runs with ``--json``."""
+    """A command that runs with ``--json``; the steps that count are those of *host*, where it is named."""
 
     process: subprocess.Popen[str]
+    host: str = ""
     said: str = ""
     let: str = ""  # the step that arrived last
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -36,7 +37,11 @@ class Client:
     def step(self) -> str:
         """The step that it is at; empty before the first of its plan."""
         self.read()
-        begun = [e["step"] for e in self.events if e["event"] == "step" and e["state"] == "begin"]
+        begun = [
+            e["step"]
+            for e in self.events
+            if e["event"] == "step" and e["state"] == "begin" and self.host in ("", e["host"])
+        ]
         return begun[-1] if begun else ""
 
     @property

@@ -10,6 +10,7 @@ from tests.faults.fault import Fault, expected
 from tests.faults.invariants import mended
 from tests.faults.scene import Scene, name, parent, session
 from tests.faults.stage import alive
+from tests.faults.verbs import AGAIN
 
 
 def _killed_before(scene: Scene) -> str:
@@ -60,7 +61,7 @@ def _cut(scene: Scene) -> str:
     code = scene.end().code
     assert code in expected(scene), client.events[-4:]
     if code and scene.verb.phase(scene.step):
-        assert f"the line dropped during {scene.step}" in client.why
+        assert f"the line dropped during {scene.step.removesuffix(AGAIN)}" in client.why
         assert client.has_said("to see what is true")
     return f"{mended(scene, confirmed=scene.verb.confirmed(scene.step, inside=True))} {code}"
 

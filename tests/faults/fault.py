@@ -26,8 +26,13 @@ class Fault:
 
 
 def expected(scene: Scene) -> tuple[int, ...]:
-    """The exit codes of a verb of which one step came to grief."""
+    """The exit codes of a verb of which one step came to grief.
+
+    Of several hosts that are about to be confirmed the others may be when one cannot be: they differ then.
+    """
     phase = scene.verb.phase(scene.step)
     if phase is None:
         return (10, 11, 14)
+    if phase is Phase.CONFIRM and scene.verb.beside:
+        return (0, 12, 13)
     return {Phase.SWITCH: (11, 12), Phase.CONFIRM: (0, 12), Phase.AFTER: (0,)}.get(phase, (11,))

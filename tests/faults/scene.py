@@ -32,9 +32,10 @@ class Scene:
 
     def start(self) -> Client:
         """Type the command on a controller that has never done so; it will be the deploy of this *number*."""
-        self.number = max(self.verb.number, self.site.number + 1)
+        self.number = max(self.verb.number, *(each.number + 1 for each in self.site.each))
         shutil.rmtree(self.site.home / ".cache", ignore_errors=True)
-        (self.site.root / "shared" / "schema").write_text("")
+        for each in self.site.each:
+            (each.root / "shared" / "schema").write_text("")
         self.stage.line.pass_()
         self.stage.over_the_line(self.site, self.verb, self.more)
         self.client = self.stage.client(self.site, *self.verb.words)
@@ -61,7 +62,15 @@ class Scene:
     @property
     def said(self) -> list[str]:
         """What the journal says of this deploy."""
-        return self.site.events(self.number) if self.verb.new else []
+        return self.said_on(self.site)
+
+    def said_on(self, site: Site) -> list[str]:
+        """What the journal of one of its hosts does."""
+        return site.events(self.number) if self.verb.new else []
+
+    def confirmed_on(self, site: Site) -> bool:
+        """Was it confirmed on one of its hosts? The journal may not have been told yet."""
+        return "live" in self.said_on(site) or str(self.number) in site.inside("confirmed")
 
     def end(self) -> Result:
         """The command ends by itself: its last word is an outcome that is true."""
@@ -72,11 +81,10 @@ class Scene:
             result = replace(result, code=last["exit"])
         assert last["exit"] == result.code, (result, last)
         if self.verb.new and result.code in (0, 11, 12):
-            assert ("live" in self.said, "reverted" in self.said) == (result.code == 0, result.code == 12), (
-                result.code,
-                self.said,
-                self.client.events[-5:],
-            )
+            told = [self.said_on(each) for each in self.site.each]
+            lived, reverted = ([how in said for said in told] for how in ("live", "reverted"))
+            assert set(lived) == {result.code == 0}, (result.code, told, self.client.events[-5:])
+            assert any(reverted) == (result.code == 12), (result.code, told, self.client.events[-5:])
         return result
 
 

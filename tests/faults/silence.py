@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.app import until
 from tests.faults.fault import Fault, expected
-from tests.faults.invariants import mended, settled
+from tests.faults.invariants import locked, mended, settled
 from tests.faults.scene import Scene
 from tests.faults.site import Site
 from tests.faults.stage import alive
@@ -34,7 +34,7 @@ def _silent(scene: Scene) -> str:
     scene.stage.gate.let()
     code = scene.end().code
     assert code in (14, *expected(scene)), scene.client.events[-4:]
-    until(lambda: not scene.site.locked, what="the lock")
+    until(lambda: not locked(scene.site), what="the lock")
     scene.stage.line.cut()  # as when sshd learns of it: what unpacks a stream has waited for more of it
     return f"{mended(scene, confirmed=None)} {code}"
 

@@ -16,6 +16,7 @@ from tests.sshd import Sshd
 
 # The number of the process lies beside the root: as on any host, it is on another file system than what fills up.
 MORE = tables(schema="../../shared/schema", prove="readlink /proc/$(cat ../../../pid)/cwd")
+BESIDE = ("second", "third")
 # The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts
 # has whole paths: held at the gate, it would come to life when another has long taken its place.
 RELOAD = """\
@@ -28,7 +29,13 @@ until [ "$(cat ../../../pid 2>/dev/null)" != "$old" ]; do sleep 0.02; done
 
 
 class Site(App):
-    """A project of which every release says its version first and last."""
+    """A project of which every release says its version first and last; *others* are hosts of the same deploy.
+
+    They are called ``second`` and ``third`` in deploy.toml, ahead of our own where they *lead*.
+    """
+
+    others: tuple["Site", ...] = ()
+    lead = False
 
     @classmethod
     def at(cls, home: Path, sshd: Sshd, address: str, *, more: str = MORE) -> "Site":
@@ -45,6 +52,25 @@ class Site(App):
         for name in ("version", "last"):
             (self.folder / name).write_text(f"{version}\n")
         (self.folder / "reload").write_text(RELOAD)
+
+    @property
+    def hosts(self) -> str:
+        """With the others, each of which has a root of its own."""
+        tables = [
+            f'[hosts.{name}]\nssh = ["{other.address}"]\nroot = "{other.root}"\n'
+            for name, other in zip(BESIDE, self.others, strict=False)
+        ]
+        return "".join((*tables, super().hosts) if self.lead else (super().hosts, *tables))
+
+    @property
+    def each(self) -> tuple["Site", ...]:
+        """The site on each host."""
+        return (self, *self.others)
+
+    @property
+    def named(self) -> str:
+        """All of them, as --host takes them."""
+        return ",".join(("prod", *BESIDE[: len(self.others)]))
 
     @contextmanager
     def running(self) -> Iterator["Site"]:

@@ -6,14 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.app import until
 from tests.faults.client import Client
 from tests.faults.site import Site, copied, renamed
-from tests.faults.verbs import VERBS, Verb
+from tests.faults.verbs import AGAIN, VERBS, Verb
 from tests.gate import Gate
 from tests.sshd import Line, Sshd
 
@@ -39,10 +39,13 @@ class Stage:
         if "prod,ahead" in verb.words:
             copied(self.tree("ahead"), home / "ahead")
         site = Site.at(home, self.sshd, self.line.address)
+        site.others, site.lead = tuple(self._beside(home / name, verb) for name in verb.beside), verb.follows
         self.over_the_line(site, verb)
         site.write("v4")
         try:
-            with site.running():
+            with ExitStack() as running:
+                for each in site.each:
+                    running.enter_context(each.running())
                 yield site
         finally:
             for client in self.clients:
@@ -51,6 +54,11 @@ class Stage:
             self.clients.clear()
             self.line.cut()
             self.gate.reset()
+
+    def _beside(self, home: Path, verb: Verb) -> Site:
+        """The same site on another host of the deploy, which nothing befalls."""
+        copied(self.tree(verb.before), home / "srv")
+        return Site.at(home, self.sshd, self.plain.address)
 
     def over_the_line(self, site: Site, verb: Verb, more: str = "") -> None:
         """Write the deploy.toml of *verb*: this host behind its line, and one to join that is ahead."""
@@ -63,7 +71,7 @@ class Stage:
         """Start a command, whose steps wait to be let in."""
         self.gate.reset()
         self.gate.close()
-        self.clients.append(Client(site.start(*words, "--json")))
+        self.clients.append(Client(site.start(*words, "--json"), site.address.partition("@")[2]))
         return self.clients[-1]
 
     def reach(self, client: Client, verb: Verb, step: str) -> int:
@@ -101,14 +109,14 @@ class Stage:
             time.sleep(0.02)
 
     def left(self, site: Site) -> list[str]:
-        """The processes that sessions left, but for the one of the site."""
-        found = []
+        """The processes that sessions left, but for those of the site."""
+        found, known = [], {each.daemon for each in site.each}
         for pid in (*self.sshd.processes(), *self.plain.processes()):
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
             except OSError:
                 continue
-            if pid != site.daemon and command:
+            if pid not in known and command:
                 found.append(f"{pid} {command}")
         return found
 
@@ -185,12 +193,17 @@ _TREES: Mapping[str, Callable[[Stage, Path], None]] = {
 
 
 def told(client: Client, opening: Iterator[str]) -> str:
-    """The step that has arrived: the client says so a moment later where it has sent more than one at once."""
+    """The step that has arrived: the client says so a moment later where it has sent more than one at once.
+
+    Of one that was told, and is carried once more without a word, it is told by its arrival alone.
+    """
     if not client.step:
         return next(opening, "?")
     end = time.monotonic() + 1.0
     while client.step == client.let and time.monotonic() < end:
         time.sleep(0.01)
+    if client.step == client.let:
+        return f"{client.let}{AGAIN}"
     client.let = client.step
     return client.let
 

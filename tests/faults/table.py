@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.faults import FAULTS
+from tests.faults.faults import FAULTS, met_by
 from tests.faults.matrix import Row, whole
 from tests.faults.verbs import VERBS, Verb
 
@@ -27,6 +27,9 @@ one if that was proven and confirmed; the client, if it has survived, ended with
 process that the journal does not know. A cell has what was live, and the exit code of the client; `waits` is a
 switch that nobody could take back before somebody had mended the host, which the next deploy then does; `other`
 is what another deploy has made live meanwhile.
+
+With three hosts the fault befalls one of them (or the client, while that host is at the step), and all three are
+held to this. The cell is of that host; it names the `others` where they are not as it is.
 
 | fault | what happens |
 |---|---|
@@ -65,13 +68,14 @@ def text(seed: int, cells: Mapping[str, str]) -> str:
 
 
 def _section(verb: Verb, cells: Mapping[str, str]) -> Iterator[str]:
-    yield f"## {verb.name}\n"
+    yield f"## {verb.title or verb.name}\n"
     died = ", after a deploy that died together with its dead man's switch" if verb.before == "armed" else ""
     yield f"`inv {' '.join(verb.words)}`{died}\n"
-    yield _line(("step", *(fault.name for fault in FAULTS)))
-    yield _line("---" for _ in ("step", *FAULTS))
-    for step in verb.steps:
-        yield _line((step, *(cells.get(str(Row(verb, step, fault)), "") for fault in FAULTS)))
+    faults = met_by(verb)
+    yield _line(("step", *(fault.name for fault in faults)))
+    yield _line("---" for _ in ("step", *faults))
+    for step in verb.met:
+        yield _line((step, *(cells.get(str(Row(verb, step, fault)), "") for fault in faults)))
     yield ""
 
 

@@ -1,24 +1,28 @@
 """The commands that are interrupted: the steps of each come from its plan, as pure code makes it."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from releases import deploy, joining, prune, rollback
 from releases.config import Config
 from releases.plan import Phase, Plan
-from tests.faults.site import MORE
+from tests.faults.site import BESIDE, MORE
 from tests.hosts import ANA, A, B, C, D, config, host, live, manifest
 
 OLD = "v3"  # is live before; v1 and v2 were
 FEWER = MORE.replace("releases = 3", "releases = 1")
 HERE, LOCKED = ("--host", "prod"), ("settle", "survey")
+THREE = ("--host", ",".join(("prod", *BESIDE)))
+AGAIN = " again"  # of several hosts none is confirmed before all were looked at once more
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A command: *words* are typed, *opening* are the steps before its *plan*; *new* goes live, if anything does.
 
-    *number* is that of the deploy that it is. It finds the tree *before*, with *more* in its deploy.toml.
+    *number* is that of the deploy that it is. It finds the tree *before*, with *more* in its deploy.toml. Of the hosts
+    of its plan it is *victim* that meets the faults, *beside* which there are others; it *follows* where another leads.
+    Where it meets them *only* at some steps, the other steps are those of another verb.
     """
 
     name: str
@@ -29,21 +33,34 @@ class Verb:
     number: int = 4
     before: str = "proven"
     more: str = MORE
+    title: str = ""
+    victim: str = "web1"
+    beside: tuple[str, ...] = ()
+    follows: bool = False
+    only: tuple[str, ...] = ()
 
     @property
     def planned(self) -> tuple[str, ...]:
-        """The steps of its plan, on the one host that changes."""
-        return tuple(step.label for steps in self.plan.steps.values() for step in steps) if self.plan else ()
+        """The steps of its plan, on the host that meets the faults."""
+        steps = self.plan.steps[self.victim] if self.plan else ()
+        switched = [step.label for step in steps if step.phase <= Phase.SWITCH]
+        looked = [f"{switched[-1]}{AGAIN}"] if self.beside else []
+        return (*switched, *looked, *(step.label for step in steps if step.phase > Phase.SWITCH))
 
     @property
     def steps(self) -> tuple[str, ...]:
         """All its steps."""
         return (*self.opening, *self.planned)
 
+    @property
+    def met(self) -> tuple[str, ...]:
+        """The steps at which faults are met."""
+        return self.only or self.steps
+
     def phase(self, step: str) -> Phase | None:
         """What a failure of *step* means; None before the plan."""
-        steps = (s for steps in (self.plan.steps if self.plan else {}).values() for s in steps)
-        return next((s.phase for s in steps if s.label == step), None)
+        steps = self.plan.steps[self.victim] if self.plan else ()
+        return next((s.phase for s in steps if s.label == step.removesuffix(AGAIN)), None)
 
     def confirmed(self, step: str, *, inside: bool) -> bool | None:
         """Is the switch confirmed when *step* is interrupted, *inside* of it or ahead? None: it is just about to be."""
@@ -67,7 +84,9 @@ _FOUND = host(C, complete=[A, B, C], journal=_LINES, settings=_SETTINGS)
 _CROWDED = host(C, complete=[A, B, C], journal=_LINES, settings=_settings(FEWER))
 _TAKEN_BACK = host(C, complete=[A, B, C, D], journal=(*_LINES, *_DIED), settings=_SETTINGS)
 _AHEAD = host(D, complete=[B, C, D], journal=(*_LINES, live(4, D, C)), settings=_SETTINGS, name="web2")
-_SHIPPED = deploy.Shipment(D, manifest("version"), bases={"web1": manifest("last")})
+_THREE = tuple(replace(_FOUND, name=f"web{number}") for number in (1, 2, 3))
+_SHIPPED = deploy.Shipment(D, manifest("version"), bases={f"web{n}": manifest("last") for n in (1, 2, 3)})
+_ON_THREE = deploy.deploy(_THREE, _SHIPPED, ANA)
 
 VERBS = (
     Verb("deploy", ("deploy", *HERE), (*LOCKED, "manifest"), deploy.deploy((_FOUND,), _SHIPPED, ANA), new="v4"),
@@ -84,4 +103,35 @@ VERBS = (
     Verb("setup", ("setup", *HERE), ("survey", "setup"), None),
     # What a session does that finds an arm, whose process has died, too, as in a reboot.
     Verb("settle", ("prune", *HERE), LOCKED, prune.prune((_TAKEN_BACK,)), before="armed"),
+    Verb(
+        "deploy_on_three",
+        ("deploy", *THREE),
+        (*LOCKED, "manifest"),
+        _ON_THREE,
+        new="v4",
+        title="deploy, three hosts",
+        beside=BESIDE,
+    ),
+    Verb(
+        "deploy_behind_another",
+        ("deploy", *THREE),
+        (*LOCKED, "manifest"),
+        _ON_THREE,
+        new="v4",
+        title="deploy, three hosts, of which another leads",
+        victim="web3",
+        beside=BESIDE,
+        follows=True,
+        only=("share",),
+    ),
+    Verb(
+        "rollback_on_three",
+        ("rollback", *THREE),
+        LOCKED,
+        rollback.rollback(_THREE, ANA),
+        new="v2",
+        title="rollback, three hosts",
+        beside=BESIDE,
+        follows=True,
+    ),
 )
