@@ -20,6 +20,8 @@ for step in "$@"; do
     code=$?
     trap 'ended=1' TERM  # its number may be a stranger's from now on
     kill -TERM "-$group" 2>/dev/null
+    # Of a session that was killed the next step would come too late to be missed: others may have gone on by then.
+    kill -0 "$SESSION" 2>/dev/null || exit 70
   else
     code=-
   fi

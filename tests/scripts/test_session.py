@@ -71,6 +71,21 @@ def test_a_step_that_is_killed_is_told_and_the_session_goes_on(here: Here) -> No
         assert talk.run("echo on=1").answer.one("on") == "1"
 
 
+def test_the_end_of_a_step_is_not_told_when_its_session_was_killed(here: Here) -> None:
+    """P12: who carries steps must not go on, on other hosts, as if this one could be asked for the next."""
+    with here.session() as talk:
+        waits = f"echo $$ >'{here.base}/step'; until [ -e '{here.base}/go' ]; do sleep 0.05; done"
+        talk.begin(f"{waits}\x1e60 touch '{here.base}/next'")
+        pids(here, "step")
+        talk.process.kill()
+        talk.process.wait()
+        (here.base / "go").touch()
+        talk.out.thread.join(20)
+        assert not talk.out.thread.is_alive()
+        assert (b"END" in talk.out.data, (here.base / "next").exists()) == (False, False)
+    assert takes_the_lock(here)
+
+
 def test_a_step_has_a_limit(here: Here) -> None:
     """It is ended with what it started, and the session goes on."""
     with here.session() as talk:
