@@ -139,8 +139,17 @@ class Stepper:
         return Inquiry(step, lambda step: self._asked(name, step), self.stopping.wait).verdict()
 
     def _asked(self, name: str, step: Step) -> Answer:
-        answer = self.answers[name, step.name] = self.fleet.run(name, step, number=self._number(step))
+        answer = self.answers[name, step.name] = self._run(name, step)
         return answer
+
+    def _run(self, name: str, step: Step) -> Answer:
+        """Run it; a confirm that fails once more, since by now others may be confirmed, who cannot go back."""
+        try:
+            return self.fleet.run(name, step, number=self._number(step))
+        except StepFailed:
+            if step.name != "confirm" or self.stopping.is_set():
+                raise
+        return self.fleet.run(name, step, number=self._number(step))
 
     def _again(self, name: str, names: frozenset[str]) -> None:
         """Carry steps once more, without what may be damaged."""

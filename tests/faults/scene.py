@@ -29,6 +29,7 @@ class Scene:
     last: bool = True
     number: int = field(init=False, default=0)
     client: Client = field(init=False)
+    waits: int = field(init=False, default=0)  # the call that is blocked
 
     def start(self) -> Client:
         """Type the command on a controller that has never done so; it will be the deploy of this *number*."""
