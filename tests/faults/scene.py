@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.app import Result
 from tests.faults.client import Client
 from tests.faults.site import Site
-from tests.faults.stage import Stage
+from tests.faults.stage import Stage, alive
 from tests.faults.verbs import Verb
 
 
@@ -100,9 +100,14 @@ def name(pid: int) -> str:
 
 
 def session(site: Site, pid: int) -> int:
-    """The shell of the session: the one that holds the lock, else the one below sshd that *pid* descends from."""
+    """The shell of the session: the one that holds the lock, else the one below sshd that *pid* descends from.
+
+    Who has just got the lock may not have said so yet.
+    """
     if site.locked:
-        return int(json.loads((site.root / ".switchover" / "lock.info").read_text())["pid"])
+        holder = int(json.loads((site.root / ".switchover" / "lock.info").read_text())["pid"])
+        if alive(holder):
+            return holder
     while not name(parent(pid)).startswith("sshd"):
         pid = parent(pid)
     return pid

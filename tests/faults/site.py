@@ -152,4 +152,5 @@ def copied(tree: Path, to: Path) -> None:
 def renamed(root: Path, old: Path, new: Path) -> None:
     """An arm below *root*, whose scripts name it, says *new* in place of *old*."""
     for script in (root / ".switchover" / "armed").glob("*/*"):
-        script.write_text(script.read_text().replace(str(old), str(new)))
+        if not script.is_symlink():
+            script.write_text(script.read_text().replace(str(old), str(new)))
