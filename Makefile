@@ -25,7 +25,7 @@ test: .venv/test
 
 faults: SEED ?= 1
 faults: .venv/test
-	.venv/bin/pytest tests/faults/test_matrix.py --whole --seed $(SEED) -n 3 --table docs/faults.md
+	.venv/bin/pytest tests/faults/test_matrix.py tests/fleet/test_reboot.py --whole --seed $(SEED) -n 3 --table docs/faults.md
 
 check: .venv/test
 	.venv/bin/ruff check .

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from releases.plan import Phase
 from tests.faults.scene import Scene
+from tests.faults.verbs import Verb
 
 Place = Callable[[Path], AbstractContextManager[object]]
 
@@ -26,13 +27,18 @@ class Fault:
 
 
 def expected(scene: Scene) -> tuple[int, ...]:
-    """The exit codes of a verb of which one step came to grief.
+    """The exit codes of its verb, whose step came to grief."""
+    return allowed(scene.verb, scene.step)
+
+
+def allowed(verb: Verb, step: str) -> tuple[int, ...]:
+    """The exit codes of *verb*, of which one *step* came to grief.
 
     Of several hosts that are about to be confirmed the others may be when one cannot be: they differ then.
     """
-    phase = scene.verb.phase(scene.step)
+    phase = verb.phase(step)
     if phase is None:
         return (10, 11, 14)
-    if phase is Phase.CONFIRM and scene.verb.beside:
+    if phase is Phase.CONFIRM and verb.beside:
         return (0, 12, 13)
     return {Phase.SWITCH: (11, 12), Phase.CONFIRM: (0, 12), Phase.AFTER: (0,)}.get(phase, (11,))

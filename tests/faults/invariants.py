@@ -133,11 +133,12 @@ def again(site: Site, *, another: bool) -> None:
 def tidy(stage: Stage, site: Site) -> None:
     """Nothing is left that the journal does not know."""
     for each in site.each:
-        _known(each)
+        swept(each)
     until(lambda: not stage.left(site), what=f"the end of {stage.left(site)}")
 
 
-def _known(site: Site) -> None:
+def swept(site: Site) -> None:
+    """No file is left on one host."""
     known = {event.get("release") for event in site.journal}
     manifests = {name.removesuffix(".gz") for name in site.inside("manifests")}
     assert set(site.releases) == manifests

@@ -3,7 +3,9 @@
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tests.app import Result
@@ -75,18 +77,24 @@ class Scene:
 
     def end(self) -> Result:
         """The command ends by itself: its last word is an outcome that is true."""
-        result = self.client.end()
-        last = self.client.events[-1] if self.client.events else {}
-        assert last.get("event") == "outcome", (result, self.client.events[-4:])
-        if result.code < 0:  # asked again when it had said how it ended, and Python was on its way out
-            result = replace(result, code=last["exit"])
-        assert last["exit"] == result.code, (result, last)
-        if self.verb.new and result.code in (0, 11, 12):
-            told = [self.said_on(each) for each in self.site.each]
-            lived, reverted = ([how in said for said in told] for how in ("live", "reverted"))
-            assert set(lived) == {result.code == 0}, (result.code, told, self.client.events[-5:])
-            assert any(reverted) == (result.code == 12), (result.code, told, self.client.events[-5:])
-        return result
+        told = [partial(self.said_on, each) for each in self.site.each] if self.verb.new else []
+        return truly_ended(self.client, *told)
+
+
+def truly_ended(client: Client, *journals: Callable[[], list[str]]) -> Result:
+    """Wait for the end of a command: its last word is an outcome, and true by what *journals* say of it."""
+    result = client.end()
+    last = client.events[-1] if client.events else {}
+    assert last.get("event") == "outcome", (result, client.events[-4:])
+    if result.code < 0:  # asked again when it had said how it ended, and Python was on its way out
+        result = replace(result, code=last["exit"])
+    assert last["exit"] == result.code, (result, last)
+    if journals and result.code in (0, 11, 12):
+        told = [said() for said in journals]
+        lived, reverted = ([how in said for said in told] for how in ("live", "reverted"))
+        assert set(lived) == {result.code == 0}, (result.code, told, client.events[-5:])
+        assert any(reverted) == (result.code == 12), (result.code, told, client.events[-5:])
+    return result
 
 
 def parent(pid: int) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.faults import FAULTS, met_by
 from tests.faults.matrix import Row, whole
+from tests.faults.power import LOSERS, Loss, every_loss
 from tests.faults.verbs import VERBS, Verb
 
 BROKEN = "**broken**"
@@ -35,6 +36,16 @@ held to this. The cell is of that host; it names the `others` where they are not
 |---|---|
 {faults}
 """
+POWER = """\
+## A host is switched off
+
+Once the client has told the step, every process of its host is killed at once; then the host boots. It is one of
+its own, booted by systemd-nspawn (as root), on which systemd runs an instance of each release. Whether the script
+of the step had begun is chance. What holds is as above, and the application answers with what is live. To repeat
+a row:
+
+    .venv/bin/pytest tests/fleet/test_reboot.py --whole --seed {seed} -k deploy-publish-off
+"""
 
 
 @dataclass
@@ -60,11 +71,11 @@ class Table:
 
 def text(seed: int, cells: Mapping[str, str]) -> str:
     """The whole document; *cells* are by the names of rows."""
-    rows = {str(row) for case in whole() for row in case.rows}
+    rows = {*(str(row) for case in whole() for row in case.rows), *map(str, every_loss())}
     seen = [cell for name, cell in cells.items() if name in rows]
     faults = "\n".join(f"| {fault.name} | {fault.says} |" for fault in FAULTS)
     head = HEAD.format(seed=seed, count=len(seen), broken=seen.count(BROKEN), faults=faults)
-    return "\n".join([head, *(line for verb in VERBS for line in _section(verb, cells))])
+    return "\n".join([head, *(line for verb in VERBS for line in _section(verb, cells)), *_power(seed, cells)])
 
 
 def _section(verb: Verb, cells: Mapping[str, str]) -> Iterator[str]:
@@ -76,6 +87,16 @@ def _section(verb: Verb, cells: Mapping[str, str]) -> Iterator[str]:
     yield _line("---" for _ in ("step", *faults))
     for step in verb.met:
         yield _line((step, *(cells.get(str(Row(verb, step, fault)), "") for fault in faults)))
+    yield ""
+
+
+def _power(seed: int, cells: Mapping[str, str]) -> Iterator[str]:
+    yield POWER.format(seed=seed)
+    yield _line(("step", *(verb.name for verb in LOSERS)))
+    yield _line("---" for _ in ("step", *LOSERS))
+    for step in dict.fromkeys(step for verb in LOSERS for step in verb.planned):
+        lost = ("–" if step not in verb.planned else cells.get(str(Loss(verb, step)), "") for verb in LOSERS)
+        yield _line((step, *lost))
     yield ""
 
 

@@ -14,3 +14,14 @@ def test_the_table_has_a_cell_for_each_row_that_ran() -> None:
     assert line.split(" | ")[names.index("cut")] == "old 12"
     assert "old 12" not in rollback
     assert BROKEN in rollback
+
+
+def test_the_table_has_a_section_for_hosts_that_are_switched_off() -> None:
+    """Its rows are steps, its columns commands, some of which lack a step."""
+    said = text(7, {"deploy-start_web-off": "old 12", "rollback-start_web-off": BROKEN})
+    assert "2 rows, 1 of them break a promise" in " ".join(said.split())
+    section = said.split("\n## ")[-1]
+    assert "| step | deploy | rollback |" in section
+    assert f"| start web | old 12 | {BROKEN} |" in section
+    assert "| verify | – |  |" in section
+    assert "--seed 7 -k deploy-publish-off" in section
