@@ -6,7 +6,7 @@
 #   make bench   what it costs, beside rsync and Capistrano; writes docs/benchmarks.md (ONLY=lean: one section)
 #   make chaos   a random walk: any commands on any hosts while anything goes wrong (SECONDS=600 SEED=1)
 #   make often   what the tests do a few times, often: fifty power cuts each, a thousand races
-#   make faults  every step of every command meets every fault, in up to an hour; writes docs/faults.md (root, for its mounts)
+#   make faults  every step of every command meets every fault, in up to an hour; writes docs/faults.md (root, for its mounts and hosts)
 
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
   "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
