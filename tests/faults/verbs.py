@@ -41,8 +41,11 @@ class Verb:
 
     @property
     def planned(self) -> tuple[str, ...]:
-        """The steps of its plan, on the host that meets the faults."""
-        steps = self.plan.steps[self.victim] if self.plan else ()
+        """The steps of its plan, on the host that meets the faults, but those that `finish` carries in its script."""
+        if not self.plan:
+            return ()
+        within = self.plan.finishes(self.victim)
+        steps = [step for step in self.plan.steps[self.victim] if step not in within]
         switched = [step.label for step in steps if step.phase <= Phase.SWITCH]
         looked = [f"{switched[-1]}{AGAIN}"] if self.beside else []
         return (*switched, *looked, *(step.label for step in steps if step.phase > Phase.SWITCH))
