@@ -124,6 +124,21 @@ def test_a_host_is_switched_off(site: Site, loss: Loss, record_property: Callabl
     record_property("fault", {"row": str(loss), "verb": loss.verb.name, "step": loss.step, "seen": seen})
 
 
+@pytest.mark.parametrize("step", ["settled", "finish"])
+def test_a_host_and_its_client_are_switched_off(site: Site, step: str) -> None:
+    """P2: nobody calls; what its boot starts settles the switch, and starts what is live then."""
+    assert site.host
+    old, number = site.release, site.number + 1
+    site.renew()
+    client = Client(site.start(*LOSERS[0].words, "--json"))
+    heard(client, step)
+    client.stop()
+    site.host.power_off()
+    client.kill()
+    site.host.boot()
+    again(site, another=mended(site, old, number))
+
+
 def begun(client: Client) -> list[str]:
     """The steps that it has told of, in their order."""
     return [event["step"] for event in client.events if event["event"] == "step" and event["state"] == "begin"]
