@@ -29,9 +29,10 @@ class Result:
 
 
 def environ(home: Path) -> dict[str, str]:
-    """Ours, for who has *home*: nothing of yours is read or written."""
+    """Ours, for who has *home*: nothing of yours is read or written, and Python compiles a module once, as it does."""
     ours = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "PYTHONPATH": str(REPOSITORY)}
-    return {key: value for key, value in os.environ.items() if key != "SSH_AUTH_SOCK"} | ours
+    left_out = ("SSH_AUTH_SOCK", "PYTHONDONTWRITEBYTECODE")
+    return {key: value for key, value in os.environ.items() if key not in left_out} | ours
 
 
 @dataclass
