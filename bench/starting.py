@@ -7,12 +7,13 @@ from pathlib import Path
 
 from bench.figures import Figure, median, targets
 from bench.subjects import REPOSITORY
+from tests.app import environ
 
 
 def cpu_s(*words: str) -> float:
     """The processor time of a command, here: that of the wall is anybody's on a shared machine."""
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(words, cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(words, cwd=REPOSITORY, env=environ(Path.home()), stdout=subprocess.DEVNULL, check=True)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (ended.ru_utime + ended.ru_stime) - (began.ru_utime + began.ru_stime)
 
