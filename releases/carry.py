@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import takewhile
 
 from .aftermath import Aftermath
 from .canary import WAYS, standing
@@ -169,9 +170,9 @@ class Carriage:
         """What follows as soon as *name* is confirmed, where it is the only host that has to be."""
         if len(self.plan.steps) > 1 or self.plan.holds:
             return ()
-        return tuple(
-            s for s in self.plan.steps[name] if s.phase is Phase.AFTER and s.name == "finish" and not s.process
-        )
+        after = [s for s in self.plan.steps[name] if s.phase is Phase.AFTER and not s.process]
+        after.sort(key=lambda step: step.name != "finish")  # as they are carried
+        return tuple(takewhile(lambda step: step.name in ("finish", "prune"), after))
 
     def _locally(self, hook: str) -> bool:
         return all(self._ran(f"local {hook}", command) for command in self.plan.local.get(hook, ()))

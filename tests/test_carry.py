@@ -1,6 +1,7 @@
 """What a failure means, whoever made it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,21 @@ def test_steps_are_sent_together_unless_we_have_to_decide_in_between() -> None:
     settings = config(hooks={"after_switch": ["ls"]}, health={"url": "http://127.0.0.1/"})
     plan = deploy((host(A, complete=[A], journal=[live(1, A)], settings=settings),), Shipment(B, manifest("a")), ANA)
     assert _cut(plan)[3:] == ["arm publish", "after_switch", "prove", "settled", "confirm", "finish"]
+
+
+def test_what_follows_the_confirm_of_an_only_host_is_sent_with_it() -> None:
+    """Up to the first step that is the team's own; of several hosts none is told to stop before all are confirmed."""
+    names = ("own", "finish", "prune", "own", "prune")
+    steps = tuple(Step(name, {}, "", Phase.AFTER) for name in names)
+    told = replace(Step("retire", {}, "", Phase.AFTER), process="web")
+    for hosts, planned, sent in (
+        (("web1",), steps[1:], ["finish", "prune"]),
+        (("web1",), steps, ["finish"]),
+        (("web1", "web2"), steps[1:], []),
+    ):
+        plan = Plan("deploy", 1, B, A, dict.fromkeys(hosts, (told, *planned)))
+        carriage = Carriage(plan, SimpleNamespace(), lambda *args: None)  # type: ignore[arg-type]
+        assert [step.name for step in carriage._later("web1")] == sent
 
 
 def _cut(plan: Plan) -> list[str]:
