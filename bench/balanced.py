@@ -43,7 +43,7 @@ def line(site: Behind, load: Load, what: str, code: int, *words: str) -> bool:
     right = result.code == code and not met.wrong and len(set(site.live)) == 1 and not site.drained()
     print(row(what, result.code, took, met) + ("" if right else "  WRONG"), flush=True)
     if not right:
-        late = ", ".join(f"{at:.2f} s" for at in load.wrong(began))
+        late = ", ".join(f"{at:.2f} s" for at in load.failed_at(began))
         print(f"{result.err}\n{met} at {late}\n{site.live} {site.drained()}\n{site.told(took + 5)}", flush=True)
     return right
 

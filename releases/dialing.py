@@ -2,8 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from .errors import Unreachable
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -46,12 +48,14 @@ class Dialing:
         for call in self._calls.values():
             call.close()
 
-    def open(self, place: "Destination") -> "Connection":
-        """Open one, in its turn; raises as `connect` does."""
+    def open(self, place: "Destination", *, unless: Callable[[], bool] = lambda: False) -> "Connection":
+        """Open one, in its turn; raises as `connect` does, and `Unreachable` when by then it is not wanted any more."""
         from .connection import connect  # not before it is needed: it is half of what there is to import
 
         door = self._doors.setdefault((place.hostname, place.port), threading.BoundedSemaphore(AT_ONE_ADDRESS))
         with door, self._limit:
+            if unless():
+                raise Unreachable(f"{place.name}: nobody waits for it any more")
             return connect(place)
 
 
@@ -67,7 +71,7 @@ class _Call:
 
     def _open(self) -> None:
         try:
-            connection = self._dialing.open(self._place)
+            connection = self._dialing.open(self._place, unless=lambda: self._closed)
         except BaseException as error:
             self._error = error
         else:

@@ -17,7 +17,7 @@ def early(document: Document, host: str, without: str) -> tuple[Destination, ...
         words = _words(host) or list(tables if len(tables) == 1 else ())
         gone = {place for word in _words(without) for place in _called(document, tables, word)}
         found = [place for word in words for place in _called(document, tables, word) if place not in gone]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return ()
     names = [place.name.lower() for place in found]
     return tuple(place for place in found if names.count(place.name.lower()) == 1)

@@ -67,7 +67,7 @@ class Facts:
             complete=_releases(answer.all("release")),
             debris=answer.all("debris"),
             history=History.parse(answer.all("journal")),
-            armed=tuple(name for name in answer.all("armed") if not name.endswith(".new")),  # half made, or half gone
+            armed=answer.all("armed"),
             confirmed=answer.all("confirmed"),
             pins=frozenset(_releases(answer.all("pin"))),
             running=tuple(map(Running.parse, answer.all("process"))),

@@ -23,7 +23,7 @@ BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' swi
 class Line:
     """A *connection* with *host*; *step* is what is on its way, and *gone* is set once nothing can come any more.
 
-    *silent* says so, where it was given up for that.
+    *silent* says why, where the line was given up because nothing came.
     """
 
     def __init__(self, connection: Connection, host: str, limits: Limits) -> None:

@@ -152,7 +152,7 @@ class Load:
         """What they met in this span of the monotonic clock."""
         return figures(tuple(self._answers), began, ended)
 
-    def wrong(self, began: float) -> tuple[float, ...]:
+    def failed_at(self, began: float) -> tuple[float, ...]:
         """So many seconds after *began* (of the monotonic clock) requests failed."""
         return tuple(answer.ended - began for answer in self._answers if answer.wrong and answer.ended >= began)
 

@@ -14,7 +14,7 @@ from .fleet import Fleet
 from .inquiry import Inquiry
 from .interrupting import Interrupted
 from .layout import Release
-from .plan import Plan, Step, Verdict
+from .plan import Phase, Plan, Step, Verdict
 from .processes.kind import Switch
 from .rotation import Rotation
 
@@ -143,12 +143,13 @@ class Stepper:
         return answer
 
     def _run(self, name: str, step: Step) -> Answer:
-        """Run it; a confirm that fails once more, since by now others may be confirmed, who cannot go back."""
+        """Run it; of several hosts a confirm that fails once more: by now others are confirmed, who cannot go back."""
         try:
             return self.fleet.run(name, step, number=self._number(step))
-        except StepFailed:
-            if step.name != "confirm" or self.stopping.is_set():
+        except StepFailed as failed:
+            if step.phase is not Phase.CONFIRM or len(self.plan.steps) < 2 or self.stopping.is_set():
                 raise
+            self.fleet.report.say(f"{failed}; it is asked for once more", name)
         return self.fleet.run(name, step, number=self._number(step))
 
     def _again(self, name: str, names: frozenset[str]) -> None:

@@ -52,6 +52,7 @@ def test_who_is_left_out_is_not_called(tmp_path: Path) -> None:
         pytest.param('[hosts.prod]\nfrom = "print-hosts"', "", id="a command"),
         pytest.param('connection = 1\n[hosts.prod]\nssh = ["web1"]', "", id="no limits"),
         pytest.param('connection.connect_s = "x"\n[hosts.prod]\nssh = ["web1"]', "", id="no number"),
+        pytest.param(f'connection.connect_s = 1{"0" * 400}\n[hosts.prod]\nssh = ["web1"]', "", id="too long"),
         pytest.param('[hosts.prod]\nssh = ["ana@web1", "eve@web1"]', "", id="twice"),
         pytest.param("[hosts]\nprod = 3", "", id="no group"),
     ],

@@ -52,9 +52,3 @@ def test_the_journal_has_our_own_words_for_a_step_that_failed() -> None:
     assert "KeyError" in str(own)
     assert own.record == "web1: rehearse web failed: it ended before it answered"
     assert StepFailed("web1", "rehearse web", 70, TAIL).record == "web1: rehearse web failed: exit 70"
-
-
-def test_an_arm_that_is_half_made_waits_for_nothing() -> None:
-    """Its deploy has not switched; whoever comes next removes it."""
-    (row,) = tables.statuses((host(B, complete=[B], journal=(live(1, B),), armed="2.new"),), {})
-    assert row["note"] == ""

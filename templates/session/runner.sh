@@ -1,7 +1,7 @@
 # Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its script
 # with backslash and newline escaped, and a record separator between them. Behind one that fails none is begun. A step
 # leads a process group, and what it leaves there goes with it; what has a session of its own stays. It is told whether
-# another is $FOLLOWED by: its journal reaches the disk with that of the last.
+# another is $FOLLOWED by: what it journals reaches the disk with the next event that is flushed.
 word=$1 code=0 ended=
 set -f
 IFS=$(printf '\036')
@@ -20,7 +20,7 @@ for step in "$@"; do
     code=$?
     trap 'ended=1' TERM  # its number may be a stranger's from now on
     kill -TERM "-$group" 2>/dev/null
-    # Of a session that was killed the next step would come too late to be missed: others may have gone on by then.
+    # The session was killed: say nothing, so that it is missed now, and not at the next step, when other hosts have gone on.
     kill -0 "$SESSION" 2>/dev/null || exit 70
   else
     code=-

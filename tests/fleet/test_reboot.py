@@ -1,4 +1,7 @@
-"""A host loses its power at each step of a deploy and of a rollback, boots, and sees to itself."""
+"""A host is switched off at each step of a deploy and of a rollback, boots, and sees to itself.
+
+Every process is killed at once. What was written stays; what a disk loses, tests/chaos/test_powercut.py sees to.
+"""
 
 import json
 import re
@@ -116,6 +119,7 @@ def test_a_host_is_switched_off(site: Site, loss: Loss, record_property: Callabl
     last = [step for step in begun(client) if step in loss.verb.planned][-1]
     assert ended.code in (*allowed(loss.verb, last), UNKNOWN), client.events[-5:]
     confirmed = mended(site, old, number)
+    assert loss.verb.confirmed(last, inside=True) in (None, confirmed), (last, site.events(number))
     if ended.code != UNKNOWN:
         assert confirmed == (ended.code == 0), (site.events(number), client.events[-5:])
     assert not confirmed or loss.verb.name != "deploy" or site.live == wanted
@@ -136,7 +140,9 @@ def test_a_host_and_its_client_are_switched_off(site: Site, step: str) -> None:
     site.host.power_off()
     client.kill()
     site.host.boot()
-    again(site, another=mended(site, old, number))
+    confirmed = mended(site, old, number)
+    assert confirmed or step != "finish", site.events(number)
+    again(site, another=confirmed)
 
 
 def begun(client: Client) -> list[str]:

@@ -95,6 +95,14 @@ def test_whose_root_it_is_is_written_once(here: Here) -> None:
     assert here.run(steps.survey(config(root=here.layout.root), ())).answer.one("app") == "shop"
 
 
+def test_an_arm_that_is_half_made_waits_for_nothing(here: Here) -> None:
+    """Its deploy has not switched; whoever comes next removes it."""
+    for name in ("2", "3.new"):
+        (here.private / "armed" / name).mkdir()
+    for step in (steps.survey(config(root=here.layout.root), ()), here.step("lock")):
+        assert here.run(step).answer.all("armed") == ("2",)
+
+
 def test_every_event_is_seen_to_the_disk(here: Here) -> None:
     """Of this file where sync can do that, else of all."""
     box, log = here.base / "synced", here.base / "synced.log"
@@ -109,10 +117,10 @@ def test_every_event_is_seen_to_the_disk(here: Here) -> None:
 
 
 @pytest.mark.parametrize(("followed", "flushes"), [("", 1), ("1", 0)])
-def test_the_lines_of_steps_that_are_sent_together_reach_the_disk_with_the_last(
+def test_of_steps_that_are_sent_together_only_the_last_flushes_the_journal(
     followed: str, flushes: int, here: Here
 ) -> None:
-    """One flush for each line of steps; where one fails it is the last."""
+    """Where one fails it is the last. What decides anything is an event of its own, and flushed."""
     here.release(A)
     box, log = here.base / "synced", here.base / "synced.log"
     box.mkdir()
