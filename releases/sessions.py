@@ -117,7 +117,10 @@ class Sessions:
         return Answer()
 
     def each(self, names: Iterable[str], do: Callable[[str], T]) -> Mapping[str, T | ReleaseError]:
-        """Do it on all hosts at once; a host's error stands in place of its result."""
+        """Do it on all hosts at once; a host's error stands in place of its result.
+
+        Ctrl-C waits for none of them: who closes the sessions ends what runs there.
+        """
 
         def guarded(name: str) -> T | ReleaseError:
             try:
@@ -128,8 +131,11 @@ class Sessions:
         names = tuple(names)
         if len(names) == 1:
             return {names[0]: guarded(names[0])}
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        try:
             return dict(zip(names, pool.map(guarded, names), strict=True))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def at_once(self, names: Iterable[str], do: Callable[[str], T]) -> dict[str, T]:
         """Do it on all hosts at once; raises the error of the first that has one, when all have ended."""
