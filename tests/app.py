@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,9 +130,9 @@ class App:
         return sorted(names, key=lambda name: told.index(name) if name in told else len(told))
 
 
-def until(condition: Any, *, limit_s: float = 30, what: str = "it") -> None:
-    """Wait for a condition; fail the test when it does not come."""
+def until(condition: Any, *, limit_s: float = 30, what: str | Callable[[], str] = "it") -> None:
+    """Wait for a condition; fail the test when it does not come, with *what* that is, as it is by then."""
     end = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < end, f"{what} did not come within {limit_s} s"
+        assert time.monotonic() < end, f"{what if isinstance(what, str) else what()} did not come within {limit_s} s"
         time.sleep(0.02)

@@ -47,7 +47,10 @@ def mended(
     stage.gate.open()
     until(lambda: not locked(site), what="the lock")
     # Where who would go back by himself has died, too, or cannot say so, whoever comes next does it.
-    until(lambda: settled(stage, site) if alone else not stage.left(site), what="the end of the dead man's switch")
+    until(
+        lambda: settled(stage, site) if alone else not stage.left(site),
+        what=lambda: f"the end of the dead man's switch ({site.inside('armed')}, {stage.left(site)})",
+    )
     if confirmed is None:
         confirmed = scene.confirmed_on(site)
     if not site.inside("armed") or not (waits or scene.verb.before == "armed"):

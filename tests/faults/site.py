@@ -23,7 +23,8 @@ RELOAD = """\
 root=$(cd -P ../.. && pwd -P)
 old=$(cat ../../../pid 2>/dev/null)
 case $(readlink "/proc/${old:-none}/cwd") in "$root/releases/"*) kill "$old" ;; esac
-/usr/bin/setsid sh -c 'echo $$ >../../../new; /bin/mv ../../../new ../../../pid; exec /bin/sleep 72h' >/dev/null 2>&1 &
+start='echo $$ >../../../new; /bin/mv ../../../new ../../../pid; exec /bin/sleep 72h'
+/usr/bin/setsid /bin/sh -c "$start" >/dev/null 2>&1 &
 until [ "$(cat ../../../pid 2>/dev/null)" != "$old" ]; do sleep 0.02; done
 """
 

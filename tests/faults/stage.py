@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,10 @@ class Stage:
             self.clients.clear()
             self.line.cut()
             self.gate.reset()
+            # Where a row has failed, the next is not to blame for what it has left.
+            for pid in (*self.sshd.processes(), *self.plain.processes()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _beside(self, home: Path, verb: Verb) -> Site:
         """The same site on another host of the deploy, which nothing befalls."""
