@@ -50,12 +50,13 @@ class Aftermath:
         why, hint, words = self._why(found), self._hint(found), self._words(found, switched)
         known = [host.facts for host in found.values() if host]
         on = [host.facts for name in switched if (host := found[name])]
-        live = [f for f in on if f.live == self.plan.release and self._is_confirmed(f)]
+        live = [f for f in on if self._is_confirmed(f)]
         stuck = [f for f in known if str(self.plan.number) in f.armed]
         back = [end for f in known if (end := f.history.ended("reverted", self.plan.number))]
         if len(known) < len(found):
             return Outcome("unknown", why=why, hint="`inv status` asks the host what is true", hosts=words)
         if live and len(live) == len(on):
+            self._tell_replaced(found)
             return Outcome("live")
         if live or stuck or any(end.get("code") for end in back):
             return Outcome("partial", why=why, hint=hint, hosts=words)
@@ -67,8 +68,15 @@ class Aftermath:
         return isinstance(error, OutcomeUnknown) and error.host == name
 
     def _is_confirmed(self, facts: Facts) -> bool:
-        """By the rename; the journal may not have been told yet."""
-        return str(self.plan.number) in facts.confirmed or bool(facts.history.ended("live", self.plan.number))
+        """By the rename; the journal may not have been told yet. Somebody else's deploy may have our number by now."""
+        live = facts.history.ended("live", self.plan.number).get("release") == str(self.plan.release)
+        return live or str(self.plan.number) in facts.confirmed
+
+    def _tell_replaced(self, found: Mapping[str, Surveyed | None]) -> None:
+        """Where another deploy was faster than we could look, what was confirmed is not live any more."""
+        for name, host in found.items():
+            if host and host.facts.live != self.plan.release:
+                self.fleet.report.say(f"it went live, and {host.facts.live} has replaced it since", name)
 
     def _why(self, found: Mapping[str, Surveyed | None]) -> str:
         """What went wrong first, and which migrations of this deploy ran all the same: the schema stays wider."""

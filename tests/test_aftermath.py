@@ -11,7 +11,7 @@ from releases.errors import LockHeld, OutcomeUnknown
 from releases.outcome import Outcome
 from releases.plan import Phase, Plan, Step
 from releases.surveyed import Surveyed
-from tests.hosts import A, B, config, host, live
+from tests.hosts import A, B, C, config, host, live
 
 DROPPED = OutcomeUnknown("web1", "settled", "the connection was closed")
 WHAT = "web1: the line dropped during settled (the connection was closed)"
@@ -80,6 +80,14 @@ def test_once_it_is_known_what_is_true_nothing_is_called_unknown(told: tuple[str
     """Nor is anybody sent to ask once more."""
     outcome = after(host(A, complete=[A, B], journal=[live(1, A), BEGUN, *told, REVERTED]))
     assert (outcome.name, outcome.why, outcome.hint) == ("reverted", why, "")
+
+
+def test_a_switch_that_was_confirmed_went_live_whoever_has_replaced_it_since() -> None:
+    """The client slept, and another deploy was faster: nothing was unchanged."""
+    told = host(C, complete=[A, B, C], journal=[live(1, A), live(2, B, A), live(3, C, B)])
+    assert after(told).name == "live"
+    foreign = host(C, complete=[A, C], journal=[live(1, A), live(2, C, A)])
+    assert after(foreign).name == "unchanged", "another deploy has our number, which we never wrote down"
 
 
 def test_a_line_to_a_balancer_that_is_there_again_leaves_nothing_unknown() -> None:
