@@ -101,11 +101,17 @@ class Fleet(Sessions):
             self.sessions.pop(name).close()
 
     def manifest(self, host: Surveyed, release: Release) -> Manifest | None:
-        """The manifest of a complete release: as we remember it, else from the host; None when it cannot be read."""
+        """The manifest of a complete release: as we remember it, else from the host; None when it cannot be read.
+
+        `Unreachable` when the line drops: to read changes nothing.
+        """
         if found := _whole(remembered(release) or b"", release):
             return found
         step = Step("manifest", {"root": host.config.root, "release": release}, "")
-        packed = base64.b64decode(self.run(host.name, step).one("manifest"))
+        try:
+            packed = base64.b64decode(self.run(host.name, step).one("manifest"))
+        except OutcomeUnknown as error:
+            raise Unreachable(f"{error.known}: nothing was begun") from error
         if found := _whole(packed, release):
             remember(release, packed)
         return found
