@@ -10,7 +10,8 @@ from tests.faults.stage import Stage
 from tests.faults.verbs import OLD
 
 KNOWN = {
-    "app", "boot", "boot.lock", "journal.jsonl", "manifests", "lock", "lock.info", "armed", "confirmed", "pins", "rehearsal.log",
+    "app", "boot", "boot.lock", "journal.jsonl", "manifests", "lock", "lock.info", "armed", "confirmed", "pins",
+    "rehearsal.log",
 }  # fmt: skip
 
 
