@@ -57,7 +57,8 @@ def _suspended(scene: Scene) -> str:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     code = scene.end().code
-    assert code in (14, *expected(scene)), client.events[-4:]
+    done = () if scene.verb.new else (0,)  # what changes nothing may have its answer already
+    assert code in (14, *done, *expected(scene)), client.events[-4:]
     return f"{mended(scene, confirmed=False, live='v7')} {code}"
 
 
