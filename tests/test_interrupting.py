@@ -153,6 +153,7 @@ def test_ctrl_c_behind_the_confirm_changes_no_outcome(hearing: None, presses: in
     target = SimpleNamespace(config=SimpleNamespace(root="/srv/shop"))
     fleet: Any = SimpleNamespace(
         each=lambda names, do: {name: do(name) for name in names},
+        ahead=lambda name, scripts: None,
         run=lambda name, step, **more: press() if step.name == "prune" else Answer(),
         report=person,
         targets={"web1": target},

@@ -62,16 +62,17 @@ def test_a_takeback_is_cut_short_at_each_of_its_calls(stage: Stage, site: Site, 
     os.kill(int((site.root / ".switchover" / "armed" / "4" / "pid").read_text()), signal.SIGKILL)
     scene.client.kill()
     until(lambda: not site.locked, what="the lock")
-    shutil.copytree(site.root / ".switchover", tmp_path / "before")
+    shutil.copytree(site.root / ".switchover", tmp_path / "before", symlinks=True)
     waiter = ["sh", "-c", render(Step("waiter", {"root": site.root}, ""))]
     environment = {**os.environ, "PATH": str(stage.gate.bin)}
     for call in range(1, 200):
         shutil.rmtree(site.root / ".switchover")
-        shutil.copytree(tmp_path / "before", site.root / ".switchover")
+        shutil.copytree(tmp_path / "before", site.root / ".switchover", symlinks=True)
         (site.root / "next").symlink_to(f"releases/{site.releases[-1]}")
         (site.root / "next").rename(site.root / "current")
         came = _cut_short(stage.gate, waiter, environment, call)
-        assert site.inside("armed/4") in ([], whole), call
+        # The way back has become current by a rename; all else of an arm is there, or nothing.
+        assert site.inside("armed/4") in ([], whole, [name for name in whole if name != "back"]), call
         subprocess.run(waiter, check=True, env={**os.environ, "PATH": "/usr/bin:/bin"}, stderr=subprocess.DEVNULL)
         assert (site.live, site.runs) == (OLD, str((site.root / "current").resolve())), call
         assert site.inside("armed") == [], call

@@ -36,7 +36,7 @@ class Race:
         """Armed, made, and not confirmed."""
         private = self.here.private
         shutil.rmtree(private)
-        shutil.copytree(self.armed, private)
+        shutil.copytree(self.armed, private, symlinks=True)
         for name in MARKS:
             (self.here.base / name).unlink(missing_ok=True)
         (self.here.root / "next").symlink_to(f"releases/{B}")
@@ -74,7 +74,7 @@ def race(here: Here) -> Race:
         ok(deployer.run(arm(here)))
         pid = int((here.private / "armed" / "7" / "pid").read_text())
         os.kill(pid, signal.SIGKILL)
-    shutil.copytree(here.private, here.base / "armed")
+    shutil.copytree(here.private, here.base / "armed", symlinks=True)
     return Race(here, here.base / "armed")
 
 
