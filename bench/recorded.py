@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import fabric
 import paramiko
 
-from releases import channels, session
+from releases import bulk, line, session
 from releases.__main__ import main
 
 
@@ -52,11 +52,11 @@ def record(file: Path) -> None:
     kept.wrap(fabric.Connection, "open", "connect", lambda *_, **__: "connection")
     kept.wrap(paramiko.Transport, "open_session", "channel", lambda *_, **__: "channel")
     kept.wrap(Session, "_ready", "ready", lambda *_: "the shell has started and holds the lock")
-    kept.wrap(Session, "ahead", "together", lambda _, scripts: str(len(scripts)))
+    kept.wrap(Session, "ahead", "together", lambda _, name, scripts: str(len(scripts)))
     kept.wrap(Session, "run", "step", lambda _, name, *__, **___: name)
-    kept.wrap(Session, "send", "payload", lambda _, name, *__, **___: name)
+    kept.wrap(bulk.Bulk, "send", "payload", lambda _, name, *__, **___: name)
     kept.wrap(Session, "end", "end", lambda _: "the lock is free")
-    kept.wrap(channels, "execute", "exec", lambda *_: "exec")
+    kept.wrap(line, "execute", "exec", lambda *_: "exec")
 
 
 if __name__ == "__main__":
