@@ -63,17 +63,7 @@ def task(*args: Any, **options: Any) -> Any:
 @contextmanager
 def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = "") -> "Iterator[Operations]":
     """The hosts that *host* names in ./deploy.toml, with everything that can be done to them; closed at the end."""
-    gc.disable()  # what is loaded stays: to go through it takes a tenth of the time of loading, and as much at the end
-    try:
-        from .selection import select
-
-        selection = select(Path.cwd(), host=host, without=without)
-        from .operations import Operations  # while the hosts are called: this takes as long
-    finally:
-        gc.freeze()
-        gc.enable()
-
-    operations = Operations.load(selection, as_json=json, wait=wait)
+    operations = _loaded(host, json=json, wait=wait, without=without)
     try:
         with operations:
             try:
@@ -93,6 +83,20 @@ def fleet(host: str = "", *, json: bool = False, wait: str = "", without: str = 
         if operations.report.last_word is None:
             raise
         raise Exit(code=operations.report.last_word) from None  # too late to make another outcome of it
+
+
+def _loaded(host: str, *, json: bool, wait: str, without: str) -> "Operations":
+    """All that a command needs, loaded while its hosts are called."""
+    gc.disable()  # what is loaded stays: to go through it takes a tenth of the time of loading, and as much at the end
+    try:
+        from .selection import select
+
+        selection = select(Path.cwd(), host=host, without=without)
+        from .operations import Operations  # while the hosts are called: this takes as long
+    finally:
+        gc.freeze()
+        gc.enable()
+    return Operations.load(selection, as_json=json, wait=wait)
 
 
 def command(run: str, *, undo: str = "", timeout_s: float = 600.0) -> "Step":
