@@ -44,14 +44,8 @@ def mended(
     live otherwise. *heals* is what a person does before the next deploy, without which the switch itself *waits*, or
     only what is written of it.
     """
-    stage, site, alone = scene.stage, scene.site, heals is _nothing and scene.verb.before != "armed"
-    stage.gate.open()
-    until(lambda: not locked(site), what="the lock")
-    # Where who would go back by himself has died, too, or cannot say so, whoever comes next does it.
-    until(
-        lambda: settled(stage, site) if alone else not stage.left(site),
-        what=lambda: f"the end of the dead man's switch ({site.inside('armed')}, {stage.left(site)})",
-    )
+    stage, site = scene.stage, scene.site
+    _let_alone(stage, site, settles=heals is _nothing and scene.verb.before != "armed")
     if confirmed is None:
         confirmed = scene.confirmed_on(site)
     if not site.inside("armed") or not (waits or scene.verb.before == "armed"):
@@ -68,6 +62,19 @@ def mended(
         again(site, another=scene.verb.new in {each.live for each in site.each})
         tidy(stage, site)
     return seen
+
+
+def _let_alone(stage: Stage, site: Site, *, settles: bool) -> None:
+    """Wait for all that the host does by itself; where it *settles* not, whoever comes next does it.
+
+    It does not where who would go back by himself has died, too, or cannot say so.
+    """
+    stage.gate.open()
+    until(lambda: not locked(site), what="the lock")
+    until(
+        lambda: settled(stage, site) if settles else not stage.left(site),
+        what=lambda: f"the end of the dead man's switch ({site.inside('armed')}, {stage.left(site)})",
+    )
 
 
 def together(scene: Scene, seen: str) -> str:
