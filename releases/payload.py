@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .build import Build
 from .errors import Refused
+from .headers import header
 from .layout import Release
 from .manifest import FILE, FOLDER, LINK, Difference, Entry, Manifest
 
@@ -98,7 +99,7 @@ def stream(
 
 
 class _Payload:
-    """Members below one folder. GNU's format, since busybox passes over the headers of pax."""
+    """Members below one folder."""
 
     def __init__(self, into: BinaryWriter, top: str, mtime: int) -> None:
         self.into, self.top, self.mtime = into, top, mtime
@@ -141,10 +142,8 @@ class _Payload:
         self.into.write(self.gzip.flush())
 
     def _member(self, path: str, kind: bytes, mode: int, *, size_bytes: int = 0, target: str = "") -> None:
-        member = tarfile.TarInfo(f"{self.top}/{path}".rstrip("/"))
-        member.type, member.mode, member.mtime = kind, mode, self.mtime
-        member.size, member.linkname = size_bytes, target
-        self._write(member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
+        name = f"{self.top}/{path}".rstrip("/")
+        self._write(header(name, kind, mode, self.mtime, size_bytes=size_bytes, target=target))
 
     def _pack(self, packs: bool) -> None:
         """Compress what comes next, or do not: gzip reads on where one part of it ends and another begins."""
