@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from releases import steps
 from releases.facts import Facts
 from releases.history import line
@@ -38,6 +40,26 @@ def test_a_root_that_one_may_not_write_is_told(account: Here) -> None:
     account.root.chmod(0o555)
     assert survey(account).answer.one("root") == "readonly"
     account.root.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("uid=33(www-data) gid=7(lp) groups=7(lp),33(www-data)", ("33", "www-data", "lp")),
+        ("uid=1234 gid=5678 groups=5678", ("1234", "1234", "5678")),
+        ("uid=0(root) gid=0(root)", ("0", "root", "root")),
+        ("uid=12(a.b-c) gid=34 groups=34 context=unconfined_u:unconfined_r", ("12", "a.b-c", "34")),
+    ],
+)
+def test_who_asks_is_told_by_name_or_by_number(here: Here, said: str, told: tuple[str, str, str]) -> None:
+    """Also where ``id`` complains that a group has no name."""
+    tools = here.base / "other"
+    tools.mkdir()
+    (tools / "id").write_text(f"#!/bin/sh\necho '{said}'\nexit 1\n")
+    (tools / "id").chmod(0o755)
+    here.path = f"{tools}:{here.path}"
+    answer = survey(here).answer
+    assert tuple(answer.one(key) for key in ("uid", "user", "group")) == told
 
 
 def test_a_survey_tells_all_that_a_plan_is_decided_from(here: Here) -> None:

@@ -10,7 +10,12 @@ from releases.layout import Release
 from releases.scripts import render
 from tests.scripts.disks import full
 from tests.scripts.running import HOSTILE, A, B, Here, Ran
+from tests.sshd import toolbox
 
+TOOLS = (
+    *("awk", "base64", "cat", "cut", "date", "flock", "grep", "gzip", "mkdir", "paste", "printf", "readlink", "rm"),
+    *("sed", "setsid", "sha256sum", "sleep", "stat", "sync", "tail", "timeout", "tr", "wc", "xargs", "zcat"),
+)
 NAMES = (*HOSTILE, "end\n", "tab\t", "%s", "~", "#x", "a=b", "\x01\x7f", os.fsdecode(b"\xff\xfe latin"))
 
 
@@ -47,6 +52,21 @@ def test_a_release_as_it_was_built_is_whole(account: Here, release: Release, dir
     ran = verify(account, release)
     assert (ran.code, tuple(ran.answer), ran.err) == (0, (), "")
     assert not list(account.base.rglob("pwned"))
+
+
+@pytest.mark.parametrize("how", ["none", "fails", "says nothing"])
+def test_openssl_only_makes_it_faster(account: Here, release: Release, directory: Path, how: str) -> None:
+    """Where there is none, or one that does not do, each file is looked at one by one."""
+    tools = account.base / "tools"
+    toolbox(tools, *TOOLS)
+    (tools / "sh").symlink_to(account.sh)
+    if how != "none":
+        (tools / "openssl").write_text(f"#!/bin/sh\nexit {int(how == 'fails')}\n")
+        (tools / "openssl").chmod(0o755)
+    account.path = str(tools)
+    assert tuple(verify(account, release).answer) == ()
+    (directory / "plain").write_text("y")
+    assert tuple(verify(account, release).answer) == (("changed", "plain"),)
 
 
 def test_each_difference_is_named_once(account: Here, release: Release, directory: Path) -> None:
