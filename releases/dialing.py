@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .errors import Unreachable
+from .sockets import begun
 
 if TYPE_CHECKING:
     from fabric import Connection
@@ -31,12 +32,12 @@ class Dialing:
     def call(self, places: "Iterable[Destination]") -> None:
         """Begin one with each of *places* and nobody else: who was called before and is not among them is let go."""
         places = frozenset(places)
-        if places - self._calls.keys():
-            from . import connection  # noqa: F401  first, so that what is imported meanwhile does not hold it up
         for place in self._calls.keys() - places:
             self._calls.pop(place).close()
-        for place in places - self._calls.keys():
+        for place in (new := places - self._calls.keys()):
             self._calls[place] = _Call(self, place)
+        if new:
+            from . import connection  # noqa: F401  first, so that what is imported meanwhile does not hold it up
 
     def take(self, place: "Destination") -> "Connection":
         """Wait for the connection with *place*, or open one; raises as `connect` does."""
@@ -50,13 +51,18 @@ class Dialing:
 
     def open(self, place: "Destination", *, unless: Callable[[], bool] = lambda: False) -> "Connection":
         """Open one, in its turn; raises as `connect` does, and `Unreachable` when by then it is not wanted any more."""
-        from .connection import connect  # not before it is needed: it is half of what there is to import
-
         door = self._doors.setdefault((place.hostname, place.port), threading.BoundedSemaphore(AT_ONE_ADDRESS))
         with door, self._limit:
             if unless():
                 raise Unreachable(f"{place.name}: nobody waits for it any more")
-            return connect(place)
+            socket = begun(place)
+            from .connection import connect  # not before it is needed: it is half of what there is to import
+
+            try:
+                return connect(place, begun=socket)
+            finally:
+                if socket:
+                    socket.close()
 
 
 class _Call:

@@ -10,6 +10,13 @@ from releases.addresses import Destination
 from releases.dialing import Dialing
 from releases.errors import Unreachable
 
+
+@pytest.fixture(autouse=True)
+def _nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are no such hosts."""
+    monkeypatch.setattr(dialing, "begun", lambda place: None)
+
+
 WEB1, WEB2 = (Destination(name, "", name, None) for name in ("web1", "web2"))
 
 
@@ -25,7 +32,7 @@ def test_a_host_that_comes_up_while_the_build_runs_is_called_again(monkeypatch: 
     monkeypatch.setattr(dialing, "FRESH_S", 0.0)
     answers: list[Any] = [Unreachable("web1: refused"), "connected"]
 
-    def connect(place: Destination) -> Any:
+    def connect(place: Destination, **_: object) -> Any:
         if isinstance(answer := answers.pop(0), Exception):
             raise answer
         return answer
@@ -38,7 +45,7 @@ def test_who_was_down_a_moment_ago_is_not_called_twice(monkeypatch: pytest.Monke
     """It would take as long once more until that is said."""
     calls = list[Destination]()
 
-    def connect(place: Destination) -> Any:
+    def connect(place: Destination, **_: object) -> Any:
         calls.append(place)
         raise Unreachable("web1: refused")
 
@@ -60,7 +67,7 @@ def test_who_was_called_early_and_is_not_meant_is_let_go(monkeypatch: pytest.Mon
         def close(self) -> None:
             closed.set()
 
-    monkeypatch.setattr("releases.connection.connect", lambda place: Opened(place.name))
+    monkeypatch.setattr("releases.connection.connect", lambda place, **_: Opened(place.name))
     dialing = called(WEB1)
     dialing.call([WEB2])
     assert closed.wait(30)
