@@ -18,6 +18,7 @@ import paramiko
 
 from releases import bulk, line, session
 from releases.__main__ import main
+from releases.lines import SEPARATOR
 
 
 class Record:
@@ -52,7 +53,7 @@ def record(file: Path) -> None:
     kept.wrap(fabric.Connection, "open", "connect", lambda *_, **__: "connection")
     kept.wrap(paramiko.Transport, "open_session", "channel", lambda *_, **__: "channel")
     kept.wrap(Session, "_ready", "ready", lambda *_: "the shell has started and holds the lock")
-    kept.wrap(Session, "ahead", "together", lambda _, name, scripts: str(len(scripts)))
+    kept.wrap(Session, "_send", "together", lambda _, line: str(len(line.split(SEPARATOR)) if SEPARATOR in line else 0))
     kept.wrap(Session, "run", "step", lambda _, name, *__, **___: name)
     kept.wrap(bulk.Bulk, "send", "payload", lambda _, name, *__, **___: name)
     kept.wrap(Session, "end", "end", lambda _: "the lock is free")

@@ -11,11 +11,13 @@ from bench.subjects import REPOSITORY, Ours
 # What each wait is for, and how many round trips it is made of where they cannot be counted from outside.
 CONNECT = (
     "TCP",
-    "the greetings of both sides",
-    "which algorithms",
+    "the greetings of both sides, and behind them which algorithms",
     "the keys of the connection",
     "the service",
     "who we are",
+)
+SENT = (
+    "the files that are new, in one stream; its channel was opened while stage ran, and what follows is sent behind it"
 )
 FOR = {
     "begin": "the deploy is in the journal before it changes anything",
@@ -52,15 +54,15 @@ def listed(waits: list[dict[str, Any]]) -> list[tuple[str, str]]:
     left = [name for name in session if name not in ("settle", "survey")]
     order = [w for w in waits if w["kind"] in ("together", "step", "payload")]
     for wait in sorted(order, key=lambda w: w["at"]):
-        if wait["kind"] == "together":
-            count, left_names = int(wait["what"]), left
-            names, left = left_names[:count], left_names[count:]
+        if wait["kind"] == "together" and (count := int(wait["what"])):
+            names, left = left[:count], left[count:]
             trips.append((", ".join(names), "; ".join(FOR.get(name, "") for name in names)))
         elif wait["kind"] == "payload":
-            trips.append(("send", "the files that are new, in one stream; its channel was opened while stage ran"))
+            trips.append(("send", SENT))
         elif wait["what"] in left[:1]:
             trips.append((left.pop(0), FOR.get(wait["what"], "")))
-    trips.append(("end", "the lock is free when the command has ended"))
+    if any(wait["kind"] == "end" and wait["s"] > FAR_S / 2 for wait in waits):
+        trips.append(("end", "the lock is free when the command has ended"))
     return trips
 
 

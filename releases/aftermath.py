@@ -42,7 +42,7 @@ class Aftermath:
     def taken_back(self, order: tuple[tuple[str, ...], ...]) -> Outcome:
         """Every host of *order* goes back, and all say of themselves what is true; ``live``: it was confirmed."""
         for names in order:
-            here = [n for n in names if n in self.fleet.sessions and not self._is_gone(n)]
+            here = [n for n in names if self.fleet.reaches(n) and not self._is_gone(n)]
             self.fleet.each(here, self._take_back)
         found = self._looked()
         self.rotation.everybody_back()

@@ -3,14 +3,23 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import paramiko
 
 from .channels import Spare
 from .errors import OutcomeUnknown, StepFailed
 from .line import Line
-from .lines import escaped
 from .streams import Stream, Tail, behind_greeting, feed, text_of
+
+UNPACK = "tar -xzpof -"  # what a release is sent to
+# Where it can be had, its lock is held until the command has ended, and it has the word in it if that went well. One
+# whose deploy is dead may not have ended yet: it is not waited for.
+HOLD = '[ -z "$3" ] || { (: >>"$3") 2>/dev/null && exec 8>>"$3" && flock -n 8 && : >"$3" && echo && echo "$2"; }'
+TOLD = 'code=$?; [ $code != 0 ] || [ -z "$3" ] || echo "$2" >>"$3"; exit $code'
+IDLE_S = 3600  # so long a channel is kept that was opened for what may come
+# As in main.sh: a far end that nobody talks to any more must not stay for ever.
+LIMIT = f"""limit=$(exec timeout {IDLE_S} /bin/sh -c 'IFS= read -r limit && printf %s "$limit"') &&"""
 
 _CAUSES = ("Permission denied", "No space left on device", "Disk quota exceeded", "Read-only file system")
 
@@ -20,29 +29,51 @@ class Bulk:
 
     def __init__(self, line: Line, word: bytes) -> None:
         self.line, self._word = line, word
-        self._spare: Spare | None = None
+        self._spares: dict[tuple[str, str, str], Spare] = {}
 
-    def expect(self) -> None:
-        """Have a channel opened beside what runs, for the next `send`."""
-        self._spare = self._spare or Spare(self.line.connection)
+    def expect(self, command: str, directory: str, hold: str = "") -> None:
+        """Have a channel opened beside what runs, for the next `send` of this kind: it takes sshd two round trips."""
+        if (command, directory, hold) not in self._spares:
+            self._spares[command, directory, hold] = Spare(partial(self._waiting, command, directory, hold))
+
+    def _waiting(self, command: str, directory: str, hold: str) -> paramiko.Channel:
+        """A channel on which a line with its limit is waited for, and all else goes to the *command*."""
+        program = f'{LIMIT} cd "$1" || exit; {HOLD}; timeout -k 5 "$limit" {command}; {TOLD}'
+        return self.line.open(program, directory, self._word.decode(), hold, limit_s=IDLE_S)
 
     def send(
-        self, name: str, command: str, directory: str, write: Callable[["Stream"], None], *, timeout_s: float = 600.0
+        self,
+        name: str,
+        command: str,
+        directory: str,
+        write: Callable[["Stream"], None],
+        *,
+        timeout_s: float = 600.0,
+        hold: str = "",
+        behind: Callable[[], None] = lambda: None,
     ) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
+
+        Once all is written, and it is known that the file *hold* is locked (``flock``) until the command has ended,
+        *behind* is called: what follows may be sent, and wait for that lock. The file is empty then, unless the command
+        has ended with 0.
 
         Raises as `run` does, `Unreachable` when the host gives no channel, and what *write* raises. Nothing is held in
         memory.
         """
         self.line.step, limit = name, max(1, round(timeout_s))
-        spare, self._spare = self._spare, None
-        channel = self.line.open(directory, limit_s=limit + self.line.limits.lock_s, spare=spare)
-        said = Tail(channel)
+        spare = self._spares.pop((command, directory, hold), None)
+        channel = spare.opened() if spare else self._waiting(command, directory, hold)
+        channel.settimeout(limit + self.line.limits.lock_s)
+        said = Tail(channel, self._word)
         stream = Stream(channel, self.line.unknown, self.line.lives)
         try:
-            stream.write(escaped(f'#\ncd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
+            stream.write(b"%d\n" % limit)
             write(stream)
             stream.end()
+            if said.begun(limit):
+                behind()
+                self.line.step = name  # that is what is still waited for
         except BaseException as error:
             if not isinstance(error, OutcomeUnknown) or error.host != self.line.host:  # another's, that *write* met
                 channel.close()
@@ -69,12 +100,12 @@ class Bulk:
         the end of the block, when more than that came. What it prints on stderr is lost. Nothing is held in memory.
         """
         limit = max(1, round(timeout_s))
-        channel = self.line.open(directory, limit_s=limit + self.line.limits.lock_s)
+        begin = f"exec 2>/dev/null; echo; echo {self._word.decode()}"
+        program = f'{begin}; cd "$1" && exec timeout -k 5 {limit} {command}'
+        channel = self.line.open(program, directory, limit_s=limit + self.line.limits.lock_s)
         stream = Stream(channel, self.line.unknown, self.line.lives)
         read = _Incoming(self.line, channel, name, f"nothing came for {limit} s")
         try:
-            begin = f"exec 2>/dev/null; echo; echo {self._word.decode()}"
-            stream.write(escaped(f'#\n{begin}; cd "$1" && exec timeout -k 5 {limit} {command}') + b"\n")
             # Beside us: what has much to say to much that is given would wait for us, and we for it.
             threading.Thread(target=feed, args=(stream, given), name=f"feed {self.line.host}", daemon=True).start()
             read.early += behind_greeting(read, self._word)

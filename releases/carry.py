@@ -5,17 +5,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import takewhile
 
 from .aftermath import Aftermath
 from .canary import WAYS, standing
 from .config import Strategy
 from .errors import ReleaseError
 from .fleet import Fleet
+from .grouping import Grouping
 from .interrupting import Interrupted, deafen
 from .outcome import Outcome
-from .plan import Batch, Phase, Plan, Step
-from .stepping import Send, Stepper, together
+from .plan import Batch, Phase, Plan
+from .stepping import Send, Stepper
 from .strategies import undercut
 from .working import Work
 
@@ -28,7 +28,11 @@ def _counts(strategy: Strategy) -> bool:
 
 @dataclass(slots=True)
 class Carriage:
-    """One plan on its way: *send* streams the payload. Once a host is *failing* its switch, none begins to."""
+    """One plan on its way: *send* streams the payload. Once a host is *failing* its switch, none begins to.
+
+    The only host of a plan overtakes us where the first steps of its switch are sent before we have heard that all
+    before them went well: it does them only if that did.
+    """
 
     plan: Plan
     fleet: Fleet
@@ -39,10 +43,11 @@ class Carriage:
     outcome: Outcome | None = None
     work: Work = field(init=False)
     stepper: Stepper = field(init=False)
+    grouping: Grouping = field(init=False)
 
     def __post_init__(self) -> None:
-        self.work = Work(self.fleet)
-        self.stepper = Stepper(self.plan, self.fleet, self.send, self.work.stopping)
+        self.work, self.grouping = Work(self.fleet), Grouping(self.plan)
+        self.stepper = Stepper(self.plan, self.fleet, self.send, self.work.stopping, self.work.overtaken)
 
     def carry(self) -> Outcome:
         """Carry the whole plan; the outcome says what is true, whatever happened on the way.
@@ -72,7 +77,7 @@ class Carriage:
     def _carried(self) -> Outcome:
         for phase in (Phase.STAGE, Phase.EXPAND, Phase.REHEARSE):
             if not self._phase(phase):
-                return self._unchanged()
+                return self._taken_back() if self.work.overtaken.is_set() else self._unchanged()
         if not any(self.plan.hosts_of(p) for p in (Phase.SWITCH, Phase.CONFIRM)):
             return Outcome("already_live" if self.plan.verb == "already_live" else "done")
         if not self._locally("before_switch"):
@@ -140,7 +145,7 @@ class Carriage:
         if self.reached is Phase.AFTER:
             self.fleet.report.say("warning: interrupted after the switch was confirmed")
             return self._stands()
-        if self.reached < Phase.SWITCH:
+        if self.reached < Phase.SWITCH and not self.work.overtaken.is_set():
             return Outcome("unchanged", why="interrupted")
         why = "interrupted before it was known what is true"
         return Outcome("unknown", why=why, hint="`inv status` asks the host what is true")
@@ -153,26 +158,21 @@ class Carriage:
 
     def _on_one(self, name: str, phase: Phase) -> None:
         begun = phase is not Phase.SWITCH
-        for todo in together(tuple(step for step in self.plan.steps[name] if step.phase is phase)):
+        lines = self.grouping.lines(name, phase)
+        for at, todo in enumerate(lines):
             left = tuple(step for step in todo if step.name not in self.stepper.skips.get(name, ()))
             if left:
                 self.work.going.wait()
                 if self.work.stopping.is_set() or (self.failing.is_set() and not begun):
                     raise Interrupted(f"{name}: interrupted before {left[0].label}")
                 begun = True
+                later = self.grouping.later(name, phase, at)
+                last = at + 1 == len(lines) and self.grouping.ends_with(name, (*left, *later))
                 try:
-                    self.stepper.carry_all(name, left, self._later(name) if phase is Phase.CONFIRM else ())
+                    self.stepper.carry_all(name, left, later, last=last)
                 except ReleaseError:
                     self.failing.set()
                     raise
-
-    def _later(self, name: str) -> tuple[Step, ...]:
-        """What follows as soon as *name* is confirmed, where it is the only host that has to be."""
-        if len(self.plan.steps) > 1 or self.plan.holds:
-            return ()
-        after = [s for s in self.plan.steps[name] if s.phase is Phase.AFTER and not s.process]
-        after.sort(key=lambda step: step.name != "finish")  # as they are carried
-        return tuple(takewhile(lambda step: step.name in ("finish", "prune"), after))
 
     def _locally(self, hook: str) -> bool:
         return all(self._ran(f"local {hook}", command) for command in self.plan.local.get(hook, ()))

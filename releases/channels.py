@@ -1,31 +1,31 @@
 """Channels of a connection, opened and used without waiting for what need not be waited for."""
 
 import threading
+from collections.abc import Callable
 
 import paramiko
-from fabric import Connection
 
-OPEN_S = 30
+from .errors import ReleaseError
 
 
 class Spare:
     """A channel that is opened while something else is waited for."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._transport: paramiko.Transport = connection.transport
+    def __init__(self, open_: Callable[[], paramiko.Channel]) -> None:
+        self._open_ = open_
         self._channel: paramiko.Channel | None = None
-        self._error: Exception | None = None
+        self._error: ReleaseError | None = None
         self._thread = threading.Thread(target=self._open, name="spare channel", daemon=True)
         self._thread.start()
 
     def _open(self) -> None:
         try:
-            self._channel = self._transport.open_session(timeout=OPEN_S)
-        except (paramiko.SSHException, EOFError, OSError) as error:
+            self._channel = self._open_()
+        except ReleaseError as error:
             self._error = error
 
     def opened(self) -> paramiko.Channel:
-        """Wait for it; raises what `open_session` does."""
+        """Wait for it; raises what opening it did."""
         self._thread.join()
         if self._error:
             raise self._error

@@ -108,9 +108,10 @@ class Copying:
         revision, subject = (str(first.get(key, "")) for key in ("revision", "subject"))
         return cls(fleet, copy, Shipment(release, manifest, revision, subject, bases(fleet, lacking), {}, source.name))
 
-    def send(self, name: str, step: Step, staged: Answer) -> None:
-        """Stream to one host what it lacks."""
-        deliver(self.fleet, self.shipment, name, step, staged, self.copy.record, lambda n: self._opened(n, step))
+    def send(self, name: str, step: Step, staged: Answer, behind: Callable[[], None]) -> None:
+        """Stream to one host what it lacks; *behind* sends what follows."""
+        record, shipment = self.copy.record, self.shipment
+        deliver(self.fleet, shipment, name, step, staged, record, lambda n: self._opened(n, step), behind)
 
     @contextmanager
     def _opened(self, needed: Difference, step: Step) -> Iterator[Copied]:

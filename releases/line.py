@@ -7,17 +7,22 @@ from contextlib import suppress
 import paramiko
 from fabric import Connection
 
-from .channels import Spare, execute
+from .channels import execute
 from .errors import OutcomeUnknown, StepFailed, Unreachable
+from .lines import packed
 from .settings import Limits
 
 PULSES = 4  # so often sshd itself is asked for a sign of life before the line is given up
 OPEN_S = 30
 
 # All that the login shell has to understand, whichever it is: one line, single quotes only, no backslash (fish eats
-# it), no exclamation mark (csh). The program itself follows as the first line on stdin.
-# That line is a comment to any other shell that a profile may have put in the place of the one that was asked.
-BOOT = """exec /bin/sh -c 'IFS= read -r line && eval "$(printf %b "$line")"' switchover"""
+# it), no exclamation mark (csh). The program comes with it, as a word: sshd lets nothing be sent on stdin before it has
+# begun the command, which is a round trip later. What is lacking is told as the program tells it, by the word in $3.
+BOOT = (
+    """exec /bin/sh -c 'for tool in base64 gzip; do command -v $tool >/dev/null || """
+    """{ echo; echo "FAIL $3 69 it has no $tool"; exit 69; }; done; """
+    """eval "$(printf %s "$1" | base64 -d | gzip -dc)"' switchover"""
+)
 
 
 class Line:
@@ -32,19 +37,24 @@ class Line:
         self.gone = threading.Event()
         self.silent, self._alive = "", time.monotonic()
 
-    def open(self, *words: str, limit_s: float | None = None, spare: Spare | None = None) -> paramiko.Channel:
-        """A channel whose far end waits for the line with its program; with *limit_s* both its streams are one."""
+    def open(self, program: str, *words: str, limit_s: float | None = None) -> paramiko.Channel:
+        """A channel whose far end runs *program*, given *words*; with *limit_s* both its streams are one."""
         try:
             transport: paramiko.Transport = self.connection.transport
-            channel = spare.opened() if spare else transport.open_session(timeout=OPEN_S)
+            channel = transport.open_session(timeout=OPEN_S)
             channel.set_combine_stderr(limit_s is not None)
             channel.settimeout(limit_s)
-            execute(channel, " ".join((BOOT, *(f"'{word}'" for word in words))))
+            execute(channel, command(program, *words))
         except (paramiko.SSHException, EOFError, OSError) as error:
             if not isinstance(error, paramiko.ChannelException):  # which sshd gives, and goes on
                 self.gone.set()
             raise Unreachable(f"{self.host}: no channel: {error or 'the connection was closed'}") from error
         return channel
+
+    @property
+    def takes_much(self) -> bool:
+        """Does sshd take a command as long as the host does? OpenSSH's does."""
+        return "OpenSSH" in self.connection.transport.remote_version
 
     def pulse(self) -> None:
         """Give up a line that is silent: TCP does not tell when what is dead lies behind a jump host."""
@@ -75,6 +85,11 @@ class Line:
     def unknown(self, why: str = "") -> OutcomeUnknown:
         """What is raised when nothing comes of what is on its way: it may have been done."""
         return OutcomeUnknown(self.host, self.step, self.silent or why or "the connection was closed")
+
+
+def command(program: str, *words: str) -> str:
+    """What sshd is asked to run: *program*, whose words are *words*."""
+    return " ".join((BOOT, *(f"'{word}'" for word in (packed(f"shift\n{program}"), *words))))
 
 
 def _ask(transport: paramiko.Transport) -> None:

@@ -1,9 +1,13 @@
-"""Scripts as lines on the stdin of a session: what the host undoes again."""
+"""Scripts as lines on the stdin of a session, and programs as words of a command: what the host undoes again."""
 
+import base64
+import gzip
 from collections.abc import Sequence
 
 SEPARATOR = b"\x1e"  # between the steps of one line
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a line is one
+
+RELEASE = b"release"  # behind the last step of a line: the lock is let go, if all went well
 
 Script = tuple[str, float]  # rendered, and its limit in seconds
 
@@ -14,16 +18,18 @@ def escaped(script: str) -> bytes:
     return line.encode("utf-8", "surrogateescape")
 
 
+def packed(program: str) -> str:
+    """A program as one word that every shell takes as it is, and that is short: some sshds take no long commands."""
+    return base64.b64encode(gzip.compress(program.encode("utf-8", "surrogateescape"), 6, mtime=0)).decode()
+
+
 def request(script: Script) -> bytes:
     """A script and its limit, as the host reads them."""
     text, timeout_s = script
     return b"%d %s" % (max(1, round(timeout_s)), escaped(text))
 
 
-def chained(scripts: Sequence[Script]) -> bytes:
-    """One line for all of them; none when a host would not take it.
-
-    It is a comment to any other shell, which a profile may have put in the place of the one that was asked.
-    """
-    line = SEPARATOR.join(map(request, scripts))
-    return b"#%s\n" % line if line and len(line) < ARGUMENT else b""
+def chained(requests: Sequence[bytes]) -> bytes:
+    """One line for all of them; none when a host would not take it."""
+    line = SEPARATOR.join(requests)
+    return line + b"\n" if line and len(line) < ARGUMENT else b""

@@ -199,5 +199,5 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w@.:/+-]", "_", text, flags=re.ASCII)[:120]
 
 
-def _nothing(name: str, step: object, staged: object) -> None:
+def _nothing(name: str, *_: object) -> None:
     raise Refused(f"{name}: there is nothing to send")

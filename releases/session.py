@@ -18,12 +18,14 @@ from .ends import Ends
 from .errors import LockHeld, OutcomeUnknown, Refused, StepFailed, Unreachable
 from .holder import Holder
 from .line import OPEN_S, Line, space
-from .lines import ARGUMENT, Script, chained, escaped, request
+from .lines import ARGUMENT, RELEASE, Script, chained, packed, request
 from .scripts import quoted, source
 from .settings import Limits
 from .streams import NOT_BEGUN, Hear, text_of
 
 BEATS = 3  # so many go to a host before it gives the session up
+END_S = 5  # so long the end of a session is waited for
+SHORT = 8_000  # bytes of a command that every sshd takes: Dropbear's limit is 9 000
 
 
 class Session:
@@ -47,17 +49,18 @@ class Session:
         wait_s: float = 0.0,
         waits: Callable[[LockHeld], None] = lambda busy: None,
     ) -> None:
-        self.host, self.hear, self.connection = host, hear, connection
+        self.host, self.hear, self.connection, self._locks = host, hear, connection, bool(lock)
+        self._free, self._forgetting = False, threading.Lock()  # has the lock been let go?
         self.limits, self._ahead, self._sending = limits or Limits(), deque[bytes](), threading.Lock()
         self.line = Line(connection, host, self.limits)
         word = os.urandom(12).hex()
         self.bulk = Bulk(self.line, word.encode())
         patience, wait = math.ceil(self.limits.lock_s), math.ceil(wait_s)
-        self._channel = self.line.open(lock, word, str(patience), str(wait))
+        program = self._program(first)
+        self._channel = self.line.open(program, lock, word, str(patience), str(wait))
         self._ends = Ends(self.line, self._channel, word.encode())
         self._keep(self.line.pulse)
         try:
-            self._begin(first)
             self._ready(lock, wait, waits)
         except BaseException:
             self.line.gone.set()
@@ -67,22 +70,31 @@ class Session:
     def _keep(self, keep: Callable[[], None]) -> None:
         threading.Thread(target=keep, name=f"{keep.__name__} {self.host}", daemon=True).start()
 
-    def _begin(self, first: Sequence[Script]) -> None:
-        program = f'#\nset -- "$@" {quoted(source("session/runner.sh"))}\n{source("session/main.sh")}'
-        early = chained(first)
-        self._send(b"%s\n" % escaped(program) + early)
-        self._ahead.extend(map(request, first) if early else ())
+    def _program(self, first: Sequence[Script]) -> str:
+        """What the far end runs, and with it what it is asked *first*, unless that is too much for a command."""
+        requests = tuple(map(request, first))
+        early = text_of(chained(requests).rstrip(b"\n"))
+        program = f'set -- "$@" {quoted((source("session/runner.sh"), early))}\n{source("session/main.sh")}'
+        if early and len(packed(program)) > (ARGUMENT // 2 if self.line.takes_much else SHORT):
+            return self._program(())
+        self._ahead.extend(requests if early else ())
+        return program
 
-    def ahead(self, name: str, scripts: Sequence[Script]) -> None:
+    def ahead(self, name: str, scripts: Sequence[Script], *, last: bool = False) -> None:
         """Send *scripts* that `run` will be asked for in this order, the first by *name*: one round trip for all.
 
-        Behind one that fails, or that finds something, the host begins none. What is not asked for is done, too.
+        Behind one that fails, or that finds something, the host begins none. What is not asked for is done, too. Behind
+        the *last* it lets the lock go where all of them went well, so that nobody need wait for the end of the session.
         """
-        if line := chained(scripts):
+        requests = tuple(map(request, scripts)) + ((RELEASE,) if last and self._locks else ())
+        if tuple(self._ahead)[: len(requests)] == requests:
+            return  # with what came before them
+        if line := chained(requests):
             self.line.step = name
             self._forget()
+            self._check_locked()
             self._send(line)
-            self._ahead.extend(map(request, scripts))
+            self._ahead.extend(requests)
 
     def run(
         self, name: str, script: str, *, timeout_s: float = 600.0, out: Hear | None = None, finds: int = 0
@@ -113,6 +125,7 @@ class Session:
         """What was answered to what was sent ahead, or is sent now."""
         if not self._ahead or self._ahead[0] != line:
             self._forget()
+            self._check_locked()
             self._ahead.append(line)  # Ctrl-C may come before its answer, which is not that of the next
             self._send(b"%s\n" % line)
         ended = self._ends.next(timeout_s, self.hear, out)
@@ -121,14 +134,26 @@ class Session:
 
     def _forget(self) -> None:
         """Wait for what was sent ahead and is not asked for any more."""
-        while self._ahead:
-            self._ends.next(float(self._ahead[0].partition(b" ")[0]) + self.limits.lock_s, self.hear, None)
-            self._ahead.popleft()
+        with self._forgetting:
+            while self._ahead:
+                code = self._ends.next(self._patience_s(self._ahead[0]), self.hear, None)[2]
+                self._free |= self._ahead.popleft() == RELEASE and code == 0
+
+    def _patience_s(self, sent: bytes) -> float:
+        return END_S if sent == RELEASE else float(sent.partition(b" ")[0]) + self.limits.lock_s
+
+    def _check_locked(self) -> None:
+        """Nothing is sent to a host whose lock was let go: it may be another's by now."""
+        if self._free:
+            raise self.line.lost("its lock has been let go")
 
     @property
     def lost(self) -> bool:
-        """Whether the line is known to be gone."""
-        return self.line.gone.is_set()
+        """Whether nothing can be asked any more: the line is gone, or the lock was let go behind the last step."""
+        with suppress(OutcomeUnknown):
+            if RELEASE in self._ahead:
+                self._forget()
+        return self.line.gone.is_set() or self._free
 
     def close(self) -> None:
         """End the session and its connection; the lock is free when this returns, unless the line is gone."""
@@ -138,15 +163,20 @@ class Session:
     def end(self) -> None:
         """End the session alone."""
         if not self.line.gone.is_set():
+            with suppress(OutcomeUnknown):
+                if not self._released():
+                    self._send(b"bye\n")
+                    # not recv(): a daemon may keep stdout open
+                    self._channel.status_event.wait(END_S)
             self.line.gone.set()
-            try:
-                self._send(b"bye\n")
-                # not recv(): a daemon may keep stdout open
-                self._channel.status_event.wait(5)
-            except OutcomeUnknown:
-                pass
         with suppress(paramiko.SSHException, EOFError, OSError):  # of a line that has just dropped
             self._channel.close()
+
+    def _released(self) -> bool:
+        """Has the lock been let go? Not waited for where another step comes before that."""
+        if self._ahead == deque([RELEASE]):
+            self._forget()
+        return self._free
 
     def _ready(self, lock: str, wait_s: float, waits: Callable[[LockHeld], None]) -> None:
         line = self._first(OPEN_S)
@@ -198,6 +228,6 @@ class Session:
 _HINTS = {
     "65": "give another root in deploy.toml",
     "66": "`inv setup` makes it; where it may not, it prints the command that does",
-    "69": "install it there: setsid and flock are in util-linux, timeout is in coreutils",
+    "69": "install it there: setsid and flock are in util-linux, timeout and base64 are in coreutils",
     "77": "all of it must belong to the deploy account; on the host, once: sudo chown -R {user} {root}",
 }

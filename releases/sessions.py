@@ -10,9 +10,11 @@ from fabric import Connection
 
 from . import steps
 from .answer import Answer
+from .bulk import UNPACK
 from .config import Target
 from .dialing import AT_ONCE, Dialing
 from .errors import ReleaseError, Unreachable
+from .layout import Layout
 from .local import run
 from .plan import HERE, Step
 from .processes.kinds import kinds
@@ -70,7 +72,7 @@ class Sessions:
         self.places = {name: target for name, target in self.places.items() if name not in errors}
 
     def reaches(self, name: str) -> bool:
-        """Is there a session with it, whose line is not known to be gone?"""
+        """Is there a session with it, over which something can be asked?"""
         session = self.sessions.get(name)
         return bool(session and not session.lost)
 
@@ -93,18 +95,22 @@ class Sessions:
         with self._turns.setdefault(where, threading.Lock()):
             return session.run(step.label, script, timeout_s=step.timeout_s, out=out, finds=step.finds)
 
-    def ahead(self, name: str, numbered: Iterable[tuple[Step, int]]) -> None:
-        """Send steps of one host, each with the number that `run` will be given, which then are one round trip."""
+    def ahead(self, name: str, numbered: Iterable[tuple[Step, int]], *, last: bool = False) -> None:
+        """Send steps of one host, each with the number that `run` will be given, which then are one round trip.
+
+        Behind the *last* of a command its lock is let go, where they go well.
+        """
         numbered = tuple(numbered)
         scripts = [(rendered(step, number), step.timeout_s) for step, number in numbered]
         if session := self.sessions.get(name):
             with self._turns.setdefault(name, threading.Lock()):
-                session.ahead(numbered[0][0].label, scripts)
+                session.ahead(numbered[0][0].label, scripts, last=last)
 
     def expect(self, name: str) -> None:
         """Let one host be ready for a stream."""
         if session := self.sessions.get(name):
-            session.bulk.expect()
+            layout = Layout(self.targets[name].config.root)
+            session.bulk.expect(UNPACK, str(layout.root / "releases"), str(layout.private / "arriving"))
 
     def _run_here(self, name: str, step: Step) -> Answer:
         """Run a step of the controller's own; what brings a host back waits for what takes it out to have ended."""

@@ -10,6 +10,7 @@ from functools import partial
 
 from .answer import Answer
 from .build import Build
+from .bulk import UNPACK
 from .cache import remember
 from .deploy import Shipment
 from .fleet import Fleet
@@ -19,8 +20,6 @@ from .manifest import Difference, Manifest, difference
 from .payload import Built, Source, stream
 from .plan import Step
 from .surveyed import Surveyed
-
-UNPACK = "tar -xzpof -"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,10 @@ class Shipping:
         shipment = Shipment(release, build.manifest, build.revision, build.subject, found, compiled(build))
         return cls(fleet, build, shipment)
 
-    def send(self, name: str, step: Step, staged: Answer) -> None:
-        """Stream to one host what it lacks."""
+    def send(self, name: str, step: Step, staged: Answer, behind: Callable[[], None]) -> None:
+        """Stream to one host what it lacks; *behind* sends what follows."""
         opened = nullcontext(Built(self.build))
-        deliver(self.fleet, self.shipment, name, step, staged, self._record(), lambda needed: opened)
+        deliver(self.fleet, self.shipment, name, step, staged, self._record(), lambda needed: opened, behind)
 
     def _record(self) -> bytes:
         """RELEASE: what the release says of itself."""
@@ -85,6 +84,7 @@ def deliver(
     staged: Answer,
     record: bytes,
     opened: Callable[[Difference], AbstractContextManager[Source]],
+    behind: Callable[[], None],
 ) -> None:
     """Stream to one host what it lacks; all of it, when its newest release is not what it was."""
     host = next(host for host in fleet.hosts if host.name == name)
@@ -106,6 +106,8 @@ def deliver(
             str(host.config.root / "releases"),
             lambda into: write(into=into),
             timeout_s=step.timeout_s,
+            hold=str(host.layout.private / "arriving"),
+            behind=behind,
         )
     fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
     remember(shipment.release, shipment.manifest.packed())

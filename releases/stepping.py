@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -19,70 +19,52 @@ from .processes.kind import Switch
 from .rotation import Rotation
 
 UNJOURNALED = frozenset({"begin", "tell", "prove", "settled", "verify", "probe", "drained", "serving"})
-# What takes no time and needs no decision of ours in between: the host does as many as come together.
-SWIFT = frozenset({"begin", "stage", "check", "link", "seal", "verify", "arm", "publish", "prove", "settled", "end"})
-Send = Callable[[str, Step, Answer], None]
-
-
-def together(todo: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-    """Cut the steps of a phase where we have to hear what one answered before the next may be sent."""
-    group: tuple[Step, ...] = ()
-    for step in todo:
-        if group and not _follows(group[-1], step):
-            yield group
-            group = ()
-        group = (*group, step)
-    if group:
-        yield group
-
-
-def _follows(step: Step, after: Step) -> bool:
-    if not {step.name, after.name} <= SWIFT or step.via or after.via or step.process or after.process:
-        return False
-    if after.name == "settled":  # looks only, and where it does not wait, it costs nothing either
-        return after.values["settle_s"] == "0" and not step.patience_s
-    return bool(not step.judge or step.finds)
+Send = Callable[[str, Step, Answer, Callable[[], None]], None]
 
 
 @dataclass(slots=True)
 class Stepper:
     """The steps of *plan*, each to its host: *send* streams the payload; once *stopping* is set none is asked again.
 
-    *skips* are the steps that have nothing left to do, *published* when each host was switched (monotonic seconds).
+    *overtaken* is set before the switch is sent with what comes before it. *skips* are the steps that have nothing left
+    to do, *published* when each host was switched (monotonic seconds), *arriving* the hosts whose check waits for the
+    end of the stream, and *repeated* the steps that were carried twice.
     """
 
     plan: Plan
     fleet: Fleet
     send: Send
     stopping: threading.Event
+    overtaken: threading.Event
     skips: dict[str, set[str]] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     published: dict[str, float] = field(default_factory=dict)
+    arriving: set[str] = field(default_factory=set)
     rotation: Rotation = field(init=False)
     repeated: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rotation = Rotation(self.plan, self.fleet)
 
-    def carry_all(self, name: str, todo: tuple[Step, ...], later: tuple[Step, ...] = ()) -> None:
+    def carry_all(self, name: str, todo: tuple[Step, ...], later: tuple[Step, ...] = (), *, last: bool = False) -> None:
         """Steps of the plan one after another, sent together, and with them what is carried *later* in any case.
 
-        Raises what the first fails with that fails.
+        *last*: nothing else is asked of this host, if they go well. Raises what the first fails with that fails.
         """
         if any(step.name == "stage" for step in todo):
             self.fleet.expect(name)
         for step in todo:
-            self.carry(name, step, (*todo, *later) if step is todo[0] else ())
+            self.carry(name, step, (*todo, *later) if step is todo[0] else (), last=last)
 
-    def carry(self, name: str, step: Step, todo: tuple[Step, ...] = ()) -> None:
-        """One step of the plan, told to the report; *todo* is sent with it. Raises what it fails with."""
+    def carry(self, name: str, step: Step, todo: tuple[Step, ...] = (), *, last: bool = False) -> None:
+        """One step of the plan, told to the report; *todo* is sent with it, or behind it. Raises what it fails with."""
         report = self.fleet.report
         report.began_step(name, step)
         self.rotation.begins(name, step)
         try:
-            if len(todo) > 1:
-                self.fleet.ahead(name, [(self._filled(name, each), self._number(each)) for each in todo])
-            verdict = self._done(name, step)
+            if (len(todo) > 1 or (todo and last)) and not step.streams:
+                self._ahead(name, todo, last=last)
+            verdict = self._done(name, step, todo[1:])
         except ReleaseError as error:
             report.failed_step(name, step, str(error))
             raise
@@ -113,10 +95,21 @@ class Stepper:
 
         return look
 
-    def _done(self, name: str, step: Step) -> Verdict:
+    def _ahead(self, name: str, todo: tuple[Step, ...], *, last: bool = False) -> None:
+        if todo[0].phase < Phase.SWITCH and any(step.phase is Phase.SWITCH for step in todo):
+            self.overtaken.set()
+        self.fleet.ahead(name, [(self._filled(name, each), self._number(each)) for each in todo], last=last)
+
+    def _done(self, name: str, step: Step, behind: tuple[Step, ...]) -> Verdict:
         if not step.streams:
-            return self._judged(name, self._filled(name, step))
-        self.send(name, step, self.answers.get((name, "stage"), Answer()))
+            return self._judged(name, step)
+
+        def follow() -> None:
+            if behind:
+                self.arriving.add(name)
+                self._ahead(name, behind)
+
+        self.send(name, step, self.answers.get((name, "stage"), Answer()), follow)
         return Verdict()
 
     def _judged(self, name: str, step: Step) -> Verdict:
@@ -136,7 +129,7 @@ class Stepper:
         raise StepFailed(name, step.label, 70, [verdict.why], judged=not verdict.quotes)
 
     def _inquired(self, name: str, step: Step) -> Verdict:
-        return Inquiry(step, lambda step: self._asked(name, step), self.stopping.wait).verdict()
+        return Inquiry(self._filled(name, step), lambda step: self._asked(name, step), self.stopping.wait).verdict()
 
     def _asked(self, name: str, step: Step) -> Answer:
         answer = self.answers[name, step.name] = self._run(name, step)
@@ -154,6 +147,7 @@ class Stepper:
 
     def _again(self, name: str, names: frozenset[str]) -> None:
         """Carry steps once more, without what may be damaged."""
+        self.arriving.discard(name)
         for step in self.plan.steps[name]:
             if step.name in names:
                 self.carry(name, step)
@@ -175,6 +169,8 @@ class Stepper:
         plan, release = self.plan, self.plan.release
         if release is None:
             return step
+        if step.name == "check" and name in self.arriving:
+            step = replace(step, values={**step.values, "arriving": True})
         root = self.fleet.targets[name].config.root
         switch = Switch(root, plan.number, release, self._previous(name))
         if step.name == "arm":

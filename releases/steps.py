@@ -78,7 +78,7 @@ def check(layout: Layout, release: Release, digest: str, *, copies: bool, linked
 
     *linked*: what differs may come from the release that files were linked from; then all of it is sent instead.
     """
-    values = {"root": layout.root, "release": release, "manifest": digest, "copies": False}
+    values = {"root": layout.root, "release": release, "manifest": digest, "copies": False, "arriving": False}
     says, judge = "compare every file with the manifest", partial(_arrived if linked else whole, str(release))
     step = Step("check", values, says, Phase.STAGE, judge=judge, timeout_s=HASHING_S, finds=DIFFERS)
     return copied(step) if copies else step
@@ -128,7 +128,7 @@ def seal(layout: Layout, release: Release, *, again: bool) -> Step:
     """
     says = "make it read-only, and complete: the manifest is written last"
     values = {"root": layout.root, "release": release, "again": again}
-    return Step("seal", values, says, Phase.STAGE, judge=_unchanged, timeout_s=HASHING_S)
+    return Step("seal", values, says, Phase.STAGE, judge=_unchanged, timeout_s=HASHING_S, finds=DIFFERS)
 
 
 def _unchanged(answer: Answer) -> Verdict:

@@ -72,10 +72,14 @@ class Heard:
 
 
 class Tail:
-    """The last words of a channel; somebody must listen all the time, or who talks much would wait for us for ever."""
+    """The last words of a channel; somebody must listen all the time, or who talks much would wait for us for ever.
 
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self.channel, self.said = channel, bytearray()
+    A line that is *word* says that it has begun.
+    """
+
+    def __init__(self, channel: paramiko.Channel, word: bytes) -> None:
+        self.channel, self.said, self._mark = channel, bytearray(), b"\n%s\n" % word
+        self._begun, self._heard = False, threading.Event()
         self.thread = threading.Thread(target=self._listen, name="what is said to what we send", daemon=True)
         self.thread.start()
 
@@ -83,7 +87,17 @@ class Tail:
         with suppress(OSError):  # that nothing came for too long; what it means is for others to say
             while chunk := self.channel.recv(1 << 16):
                 self.said += chunk
+                if not self._begun and (at := self.said.find(self._mark)) >= 0:
+                    self._begun = True
+                    del self.said[: at + len(self._mark)]
+                    self._heard.set()
                 del self.said[:-KEPT]
+        self._heard.set()
+
+    def begun(self, timeout_s: float) -> bool:
+        """Wait until it says so, or ends without."""
+        self._heard.wait(timeout_s)
+        return self._begun
 
     def whole(self) -> bytearray:
         """Wait for the end."""

@@ -21,10 +21,14 @@ def _set() -> threading.Event:
 
 @dataclass(slots=True)
 class Work:
-    """What has *failed* so far, by host ("": here). While not *going* no step begins; once *stopping* none any more."""
+    """What has *failed* so far, by host ("": here). While not *going* no step begins; once *stopping* none any more.
+
+    *overtaken*: what was sent may have begun the switch, whatever phase we hear of.
+    """
 
     fleet: Fleet
     stopping: threading.Event = field(default_factory=threading.Event)
+    overtaken: threading.Event = field(default_factory=threading.Event)
     going: threading.Event = field(default_factory=_set)
     failed: dict[str, ReleaseError] = field(default_factory=dict)
 
@@ -41,7 +45,8 @@ class Work:
                 while not done.wait(0.5):
                     pass
             except KeyboardInterrupt as pressed:
-                left = self._interrupt(phase, done, asks=not isinstance(pressed, Terminated))
+                reached = max(phase, Phase.SWITCH) if self.overtaken.is_set() else phase
+                left = self._interrupt(reached, done, asks=not isinstance(pressed, Terminated))
         return not self.failed and not self.stopping.is_set()
 
     def _interrupt(self, phase: Phase, done: threading.Event, *, asks: bool) -> bool:

@@ -13,8 +13,10 @@ state={state} tool=${{0##*/}} arrives=
 [ -e "$state/closed" ] || [ -e "$state/counting" ] || exec "/usr/bin/$tool" "$@"
 case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; timeout:[0-9]*) arrives=reader ;; esac
 if [ "$arrives" = 1 ] && [ -e "$state/closed" ]; then
+  /usr/bin/mkfifo "$state/go.$$"
   echo "step $$" >"$state/told"
-  read -r _ <"$state/go"
+  [ ! -e "$state/closed" ] || read -r _ <"$state/go.$$"
+  /usr/bin/rm -f "$state/go.$$"
 elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
   n=1
   set -C
@@ -23,8 +25,10 @@ elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
   {{ read -r last <"$state/counting"; }} 2>/dev/null || last=
   if [ "$n" = "$last" ] || [ "$tool" = "$last" ]; then
     rm -f "$state/counting"
+    /usr/bin/mkfifo "$state/go.$$"
     echo "call $$" >"$state/told"
-    read -r _ <"$state/go"
+    read -r _ <"$state/go.$$"
+    /usr/bin/rm -f "$state/go.$$"
   fi
 fi
 exec "/usr/bin/$tool" "$@"
@@ -43,11 +47,9 @@ class Gate:
         for tool in {path.name for path in Path("/usr/bin").iterdir()} - {"["}:
             (self.bin / tool).symlink_to(wrapper)
         self.state.mkdir()
-        for name in ("told", "go"):
-            os.mkfifo(self.state / name)
+        os.mkfifo(self.state / "told")
         self._told = os.open(self.state / "told", os.O_RDWR | os.O_NONBLOCK)
-        self._go = os.open(self.state / "go", os.O_RDWR | os.O_NONBLOCK)
-        self._heard = b""
+        self._heard, self._waiting = b"", list[int]()
 
     def close(self) -> None:
         """From now on each step waits for `let`."""
@@ -61,9 +63,11 @@ class Gate:
             call.unlink()
 
     def admit(self) -> None:
-        """Let what waits go, and every step after it come."""
+        """Let all that waits go, and every step after it come."""
         (self.state / "closed").unlink(missing_ok=True)
-        self.let()
+        for waits in self.state.glob("go.*"):
+            self._let(int(waits.suffix[1:]))
+        self._waiting.clear()
 
     def count(self, last: int | str = 0) -> None:
         """Count the calls of tools from now on; the one with the number or name *last* blocks.
@@ -81,8 +85,25 @@ class Gate:
         return [path.read_text().strip() for path in found]
 
     def let(self) -> None:
-        """Let go what waits."""
-        os.write(self._go, b"go\n")
+        """Let go what has waited longest of all that was told."""
+        if self._waiting:
+            self._let(self._waiting.pop(0))
+
+    def _let(self, pid: int) -> None:
+        """Let it go, unless it is gone by itself."""
+        waits = self.state / f"go.{pid}"
+        while Path(f"/proc/{pid}").exists():
+            try:
+                go = os.open(waits, os.O_WRONLY | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return
+            except OSError:  # it has said so, and does not listen yet
+                time.sleep(0.005)
+                continue
+            os.write(go, b"go\n")
+            os.close(go)
+            return
+        waits.unlink(missing_ok=True)
 
     def arrived(self, *, limit_s: float = 30) -> tuple[str, int]:
         """Wait for what arrives next: ``step`` or ``call``, and its pid; ("", 0) when nothing comes."""
@@ -93,12 +114,15 @@ class Gate:
             self._heard += os.read(self._told, 4096)
         line, _, self._heard = self._heard.partition(b"\n")
         kind, pid = line.split()
+        self._waiting.append(int(pid))
         return kind.decode(), int(pid)
 
     def reset(self) -> None:
         """Open, with nothing told and nobody let in ahead."""
         self.open()
         self._heard = b""
-        for pipe in (self._told, self._go):
-            while select.select([pipe], [], [], 0)[0]:
-                os.read(pipe, 65536)
+        self._waiting.clear()
+        for waits in self.state.glob("go.*"):
+            waits.unlink()
+        while select.select([self._told], [], [], 0)[0]:
+            os.read(self._told, 65536)

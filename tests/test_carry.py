@@ -1,7 +1,6 @@
 """What a failure means, whoever made it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,14 +8,12 @@ import pytest
 
 from releases.answer import Answer
 from releases.carry import Carriage
-from releases.deploy import Shipment, deploy
 from releases.errors import ReleaseError, StepFailed
 from releases.interrupting import Interrupted
 from releases.outcome import Outcome
 from releases.plan import Batch, Phase, Plan, Step
-from releases.stepping import together
 from releases.surveyed import Surveyed
-from tests.hosts import ANA, A, B, config, host, live, manifest
+from tests.hosts import A, B, config, host
 
 
 def test_a_mistake_of_our_own_ends_the_phase_as_a_failure_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,39 +29,19 @@ def test_a_mistake_of_our_own_ends_the_phase_as_a_failure_does(capsys: pytest.Ca
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_steps_are_sent_together_unless_we_have_to_decide_in_between() -> None:
-    """A payload, a command of the user, an answer that is judged here: each is waited for."""
-    found = host(A, complete=[A], journal=[live(1, A)])
-    plan = deploy((found,), Shipment(B, manifest("a"), bases={"web1": manifest("a", "b")}), ANA)
-    assert _cut(plan) == [
-        "begin stage", "send", "check seal", "arm publish prove settled", "confirm", "finish",
-    ]  # fmt: skip
-    settings = config(hooks={"after_switch": ["ls"]}, health={"url": "http://127.0.0.1/"})
-    plan = deploy((host(A, complete=[A], journal=[live(1, A)], settings=settings),), Shipment(B, manifest("a")), ANA)
-    assert _cut(plan)[3:] == ["arm publish", "after_switch", "prove", "settled", "confirm", "finish"]
-
-
-def test_what_follows_the_confirm_of_an_only_host_is_sent_with_it() -> None:
-    """Up to the first step that is the team's own; of several hosts none is told to stop before all are confirmed."""
-    names = ("own", "finish", "prune", "own", "prune")
-    steps = tuple(Step(name, {}, "", Phase.AFTER) for name in names)
-    told = replace(Step("retire", {}, "", Phase.AFTER), process="web")
-    for hosts, planned, sent in (
-        (("web1",), steps[1:], ["finish", "prune"]),
-        (("web1",), steps, ["finish"]),
-        (("web1", "web2"), steps[1:], []),
-    ):
-        plan = Plan("deploy", 1, B, A, dict.fromkeys(hosts, (told, *planned)))
-        carriage = Carriage(plan, SimpleNamespace(), lambda *args: None)  # type: ignore[arg-type]
-        assert [step.name for step in carriage._later("web1")] == sent
-
-
-def _cut(plan: Plan) -> list[str]:
-    return [
-        " ".join(step.label for step in group)
-        for phase in Phase
-        for group in together(tuple(step for step in plan.steps["web1"] if step.phase is phase))
-    ]
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_a_phase_that_fails_is_taken_back_where_the_switch_was_sent_with_it(
+    overtaken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P2: it may have been published before we heard; and Ctrl-C then does not make "unchanged" of it."""
+    carriage = Carriage(Plan("deploy", 1, B, A, {"web1": ()}), SimpleNamespace(), lambda *args: None)  # type: ignore[arg-type]
+    if overtaken:
+        carriage.work.overtaken.set()
+    monkeypatch.setattr(Carriage, "_phase", lambda self, phase, names=(): False)
+    monkeypatch.setattr(Carriage, "_unchanged", lambda self: Outcome("unchanged"))
+    monkeypatch.setattr(Carriage, "_taken_back", lambda self: Outcome("reverted"))
+    assert carriage._carried().name == ("reverted" if overtaken else "unchanged")
+    assert carriage._given_up().name == ("unknown" if overtaken else "unchanged")
 
 
 @pytest.mark.parametrize(

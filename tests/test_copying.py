@@ -67,4 +67,4 @@ def test_a_copy_whose_turn_comes_when_all_is_closed_says_so(monkeypatch: pytest.
     mine.hosts = tuple(host(A, name=name) for name in ("web1", "web2"))
     copying = Copying(mine, Copy.of(A, "web1", WHOLE, told(b"../x")), Shipment(A, WHOLE, source="web1"))
     with pytest.raises(Unreachable, match="there is no session any more for send"):
-        copying.send("web2", Step("send", {}, ""), Answer())
+        copying.send("web2", Step("send", {}, ""), Answer(), lambda: None)

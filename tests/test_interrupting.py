@@ -66,15 +66,23 @@ class Person:
         return {}
 
 
-def carried(person: Person, phase: Phase = Phase.SWITCH) -> bool:
+def carried(person: Person, phase: Phase = Phase.SWITCH, *, overtaken: bool = False) -> bool:
     """Did the phase come to its end, as it should?"""
     steps = tuple(Step(s.name, {}, "", phase) for s in STEPS)
     target = SimpleNamespace(config=SimpleNamespace(root="/srv/shop"))
     hosts = (SimpleNamespace(name="web1", facts=SimpleNamespace(live=A)),)
     fleet: Any = SimpleNamespace(
-        each=person.each, run=person.run, report=person, close=person.closed.set, targets={"web1": target}, hosts=hosts
+        each=person.each,
+        ahead=lambda *_, **__: None,
+        run=person.run,
+        report=person,
+        close=person.closed.set,
+        targets={"web1": target},
+        hosts=hosts,
     )
     carriage = Carriage(Plan("deploy", 1, B, A, {"web1": steps}), fleet, lambda *args: None)
+    if overtaken:
+        carriage.work.overtaken.set()
     went = carriage._phase(phase)
     assert went or isinstance(carriage.work.failed[""], Interrupted)
     return went
@@ -116,6 +124,13 @@ def test_before_the_switch_the_step_is_ended() -> None:
     assert person.closed.is_set()
 
 
+def test_what_may_have_begun_the_switch_is_decided_about() -> None:
+    """Sent with what comes before it: of an only host we may still hear of that while it is switched already."""
+    person = Person("g\n")
+    assert carried(person, Phase.STAGE, overtaken=True)
+    assert person.said == ["interrupted: going on"]
+
+
 def test_sigterm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends it does not wait for a question."""
 
@@ -153,7 +168,7 @@ def test_ctrl_c_behind_the_confirm_changes_no_outcome(hearing: None, presses: in
     target = SimpleNamespace(config=SimpleNamespace(root="/srv/shop"))
     fleet: Any = SimpleNamespace(
         each=lambda names, do: {name: do(name) for name in names},
-        ahead=lambda name, scripts: None,
+        ahead=lambda *_, **__: None,
         run=lambda name, step, **more: press() if step.name == "prune" else Answer(),
         report=person,
         targets={"web1": target},

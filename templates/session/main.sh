@@ -1,6 +1,6 @@
 # The far end of a session: takes the lock, then runs one step after another, each a line on stdin.
 # $1 the lock, empty for a session that only reads · $2 a random word that marks our own lines · $3 seconds without a
-# word from the controller after which it is given up · $4 seconds to wait for the lock · $5 runner.sh
+# word from the controller after which it is given up · $4 seconds to wait for the lock · $5 runner.sh · $6 a first line
 unset CDPATH ENV BASH_ENV
 LOCALE=${LC_ALL-} LC_ALL=C SESSION=$$
 export LOCALE LC_ALL SESSION
@@ -53,17 +53,17 @@ if [ -n "$1" ]; then
 fi
 say "READY $2"
 say "READY $2" >&2
-step=
+step='' line=$6
 # The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock. It keeps
 # none of our streams: when we are killed, their end tells the controller.
-while line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
+while [ -n "$line" ] || line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
   case $line in
     '') continue ;;
     bye) break ;;
   esac
   [ -z "$step" ] || wait "$step"
-  /bin/sh -c "$5" step "$2" "${line#"#"}" </dev/null &
-  step=$!
+  /bin/sh -c "$5" step "$2" "$line" </dev/null &
+  step=$! line=''
 done
 exec 9>&-
 # running: does the runner of the last step still run? Not one that has ended and was not waited for, nor a stranger.

@@ -1,18 +1,22 @@
 # Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its script
 # with backslash and newline escaped, and a record separator between them. Behind one that fails none is begun. A step
 # leads a process group, and what it leaves there goes with it; what has a session of its own stays. It is told whether
-# another is $FOLLOWED by: what it journals reaches the disk with the next event that is flushed.
-word=$1 code=0 ended=
+# another is $FOLLOWED by: what it journals reaches the disk with the next event that is flushed. The word "release" is no
+# step: it lets the lock go before the session ends. The lock is that of what was opened, whichever of us says so.
+word=$1 code=0 ended=''
 set -f
 IFS=$(printf '\036')
 # shellcheck disable=SC2086  # one word for each step
 set -- $2
 unset IFS
-left=$#
+left=0
+for step in "$@"; do [ "$step" = release ] || left=$((left + 1)); done
 for step in "$@"; do
   left=$((left - 1))
   [ -z "$ended" ] || exit 70
-  if [ "$code" = 0 ]; then
+  if [ "$code" = 0 ] && [ "$step" = release ]; then
+    flock -u 9 || code=$?
+  elif [ "$code" = 0 ]; then
     trap 'kill -9 "-$!" 2>/dev/null || kill -9 "$!"; exit 70' TERM  # by its number while it does not lead a group yet
     FOLLOWED=${left#0} setsid timeout -k 5 "${step%% *}" /bin/sh -c "$(printf %b "${step#* }")" &
     group=$!

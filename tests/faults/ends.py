@@ -32,10 +32,18 @@ def _killed_after(scene: Scene) -> str:
     pid = scene.reach()
     scene.client.stop()
     scene.stage.gate.admit()
-    until(lambda: not alive(pid), what="the end of the step")
+    streams = scene.step == "send"
+    until(lambda: not alive(pid) or (streams and _goes_on(scene)), what="the end of the step")
     scene.client.kill()
     phase = scene.verb.phase(scene.step)
     return mended(scene, confirmed=bool(scene.verb.new and phase and phase >= Phase.CONFIRM))
+
+
+def _goes_on(scene: Scene) -> bool:
+    """For a moment: it may have been stopped in the middle of what it sends."""
+    scene.client.wake()
+    scene.client.stop()
+    return False
 
 
 def _asked_to_end(sign: int, times: int, scene: Scene) -> str:

@@ -39,6 +39,8 @@ def allowed(verb: Verb, step: str) -> tuple[int, ...]:
     phase = verb.phase(step)
     if phase is None:
         return (10, 11)
+    if verb.overtakes(step):
+        return (11, 12)
     if phase is Phase.CONFIRM and verb.beside:
         return (0, 12, 13)
     return {Phase.SWITCH: (11, 12), Phase.CONFIRM: (0, 12), Phase.AFTER: (0,)}.get(phase, (11,))

@@ -15,7 +15,18 @@ from tests.everything import tables
 from tests.sshd import Sshd
 
 # The number of the process lies beside the root: as on any host, it is on another file system than what fills up.
-MORE = tables(schema="../../shared/schema", prove="readlink /proc/$(cat ../../../pid)/cwd")
+PROVE = "readlink /proc/$(cat ../../../pid)/cwd"
+MORE = tables(schema="../../shared/schema", prove=PROVE)
+PLAIN = f"""
+[shared]
+files = [".env"]
+[processes.web]
+kind = "command"
+reload = "sh reload"
+prove = "{PROVE}"
+[keep]
+releases = 3
+"""
 BESIDE = ("second", "third")
 # The number in the file may be a stranger's by now: a reload may have been cut short behind its kill. What it starts
 # has whole paths: held at the gate, it would come to life when another has long taken its place.
@@ -49,8 +60,9 @@ class Site(App):
         return site
 
     def write(self, version: str) -> None:
-        """The version is a line in two files: a release is complete when both say the same."""
-        for name in ("version", "last"):
+        """The version is a line in three files, unless `prepare` makes the third: all must say the same."""
+        prepares = "[prepare]" in (self.folder / "deploy.toml").read_text()
+        for name in ("version", "last", *(() if prepares else ("prepared",))):
             (self.folder / name).write_text(f"{version}\n")
         (self.folder / "reload").write_text(RELOAD)
 

@@ -203,7 +203,7 @@ def told(client: Client, opening: Iterator[str]) -> str:
     """
     if not client.step:
         return next(opening, "?")
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + 2.5
     while client.step == client.let and time.monotonic() < end:
         time.sleep(0.01)
     if client.step == client.let:

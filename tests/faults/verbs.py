@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from releases import deploy, joining, prune, rollback
 from releases.config import Config
+from releases.grouping import Grouping
 from releases.plan import Phase, Plan
-from tests.faults.site import BESIDE, MORE
+from tests.faults.site import BESIDE, MORE, PLAIN
 from tests.hosts import ANA, A, B, C, D, config, host, live, manifest
 
 OLD = "v3"  # is live before; v1 and v2 were
@@ -65,6 +66,18 @@ class Verb:
         steps = self.plan.steps[self.victim] if self.plan else ()
         return next((s.phase for s in steps if s.label == step.removesuffix(AGAIN)), None)
 
+    def overtakes(self, step: str) -> bool:
+        """May the switch have begun when *step*, which comes before it, comes to grief? It was sent with it then."""
+        if not self.plan or (phase := self.phase(step)) is None or phase >= Phase.SWITCH:
+            return False
+        grouping = Grouping(self.plan)
+        return any(
+            later.phase is Phase.SWITCH
+            for at, line in enumerate(grouping.lines(self.victim, phase))
+            if step.removesuffix(AGAIN) in [each.label for each in line]
+            for later in grouping.later(self.victim, phase, at)
+        )
+
     def confirmed(self, step: str, *, inside: bool) -> bool | None:
         """Is the switch confirmed when *step* is interrupted, *inside* of it or ahead? None: it is just about to be."""
         if not self.new or (phase := self.phase(step)) is None or phase < Phase.CONFIRM:
@@ -84,6 +97,7 @@ _DIED = (
     f'{{"event":"reverted","deploy":4,"verb":"deploy","release":"{D}"}}',
 )
 _FOUND = host(C, complete=[A, B, C], journal=_LINES, settings=_SETTINGS)
+_STRAIGHT = host(C, complete=[A, B, C], journal=_LINES, settings=_settings(PLAIN))
 _CROWDED = host(C, complete=[A, B, C], journal=_LINES, settings=_settings(FEWER))
 _TAKEN_BACK = host(C, complete=[A, B, C, D], journal=(*_LINES, *_DIED), settings=_SETTINGS)
 _AHEAD = host(D, complete=[B, C, D], journal=(*_LINES, live(4, D, C)), settings=_SETTINGS, name="web2")
@@ -101,6 +115,26 @@ VERBS = (
         joining.join("web1", (_FOUND, _AHEAD), ANA, copy=_SHIPPED),
         new="v4",
         number=5,
+    ),
+    Verb(
+        "deploy_straight",
+        ("deploy", *HERE),
+        (*LOCKED, "manifest"),
+        deploy.deploy((_STRAIGHT,), _SHIPPED, ANA),
+        new="v4",
+        more=PLAIN,
+        title="deploy, whose switch is sent with what comes before it",
+        only=("send", "check", "link", "seal", "publish", "confirm", "finish", "prune"),
+    ),
+    Verb(
+        "rollback_straight",
+        ("rollback", *HERE),
+        LOCKED,
+        rollback.rollback((_STRAIGHT,), ANA),
+        new="v2",
+        more=PLAIN,
+        title="rollback, whose switch is sent with what comes before it",
+        only=("begin", "verify", "publish", "confirm", "finish"),
     ),
     Verb("prune", ("prune", *HERE), LOCKED, prune.prune((_CROWDED,)), more=FEWER),
     Verb("setup", ("setup", *HERE), ("survey", "setup"), None),

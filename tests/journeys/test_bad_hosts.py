@@ -65,7 +65,9 @@ def use(app: App, sshd: Sshd) -> None:
     app.configure()
 
 
-@pytest.mark.parametrize("lacking", ["flock", "setsid", "timeout", "tar", "gzip", "zcat", "sha256sum", "awk", "xargs"])
+@pytest.mark.parametrize(
+    "lacking", ["flock", "setsid", "timeout", "base64", "tar", "gzip", "zcat", "sha256sum", "awk", "xargs"]
+)
 def test_a_host_without_a_tool_is_told_by_the_name_of_the_tool(app: App, tmp_path: Path, lacking: str) -> None:
     """Before anything is sent."""
     with has_only(tmp_path, *(tool for tool in NEEDED if tool != lacking)) as bare:
@@ -134,11 +136,12 @@ def test_what_would_not_fit_is_refused_before_anything_is_sent(app: App, disk: P
 
 
 def test_a_disk_that_fills_while_it_is_written_to_switches_nothing(app: App, disk: Path, tmp_path: Path) -> None:
-    """A quota allows less than df says; once there is space, the next deploy needs no clean-up."""
+    """A quota allows less than the file system says; once there is space, the next deploy needs no clean-up."""
     bin = tmp_path / "bin"
     bin.mkdir()
-    (bin / "df").write_text("#!/bin/sh\necho head\necho disk 9000000 0 9000000 0% /\n")
-    (bin / "df").chmod(0o755)
+    lies = f'#!/bin/sh\n[ "$1" != -f ] || {{ echo 9000000 1024 9000000; exit; }}\nexec {shutil.which("stat")} "$@"\n'
+    (bin / "stat").write_text(lies)
+    (bin / "stat").chmod(0o755)
     environment = {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     with Sshd(force_shell="dash", environment=environment) as lying:
         use(app, lying)

@@ -1,15 +1,20 @@
 """A session over a real sshd: what is too much, too long or too late ends it with one line, and never hangs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from releases.channels import execute
 from releases.config import load
 from releases.connection import connect
-from releases.errors import OutcomeUnknown, StepFailed, Unreachable
-from releases.lines import ARGUMENT
+from releases.errors import LockHeld, OutcomeUnknown, StepFailed, Unreachable
+from releases.line import Line
+from releases.lines import ARGUMENT, Script
 from releases.session import Session
 from releases.streams import KEPT, Stream
 from tests.app import App, until
@@ -19,10 +24,12 @@ pytestmark = pytest.mark.journey
 
 
 @contextmanager
-def session(app: App) -> Iterator[Session]:
-    """A session with the host of *app* that needs no lock."""
+def session(app: App, *, locked: bool = False, first: Sequence[Script] = ()) -> Iterator[Session]:
+    """A session with the host of *app*, with its lock or without."""
     (target,) = load(app.folder / "deploy.toml", host="", without="")
-    opened = Session(connect(target.destination, ssh_config=app.ssh_config), target.name, hear=lambda line: None)
+    connection = connect(target.destination, ssh_config=app.ssh_config)
+    lock = str(app.root / ".switchover" / "lock") if locked else ""
+    opened = Session(connection, target.name, lock=lock, hear=lambda line: None, first=first)
     try:
         yield opened
     finally:
@@ -33,6 +40,11 @@ def pour(into: Stream) -> None:
     """Send without an end, as long as somebody takes it."""
     while True:
         into.write(b"x" * (1 << 16))
+
+
+def pour_one(into: Stream) -> None:
+    """Send one byte."""
+    into.write(b"x")
 
 
 def test_a_command_that_talks_while_it_is_sent_to_is_listened_to(app: App) -> None:
@@ -104,6 +116,7 @@ def test_what_fails_elsewhere_while_it_is_sent_is_told_as_it_is(app: App, error:
 
         def write(into: Stream) -> None:
             into.write(b"x")
+            until(lambda: (app.root / "sent").exists(), what="the beginning of what is sent to")
             raise error
 
         with pytest.raises(type(error), match="elsewhere"):
@@ -207,6 +220,77 @@ def test_what_finds_something_has_answered_and_nothing_runs_behind_it(app: App, 
         assert opened.run("check", "echo changed=a; exit 65", timeout_s=9.0, finds=65).one("changed") == "a"
         assert opened.run("on", "echo on=1").one("on") == "1"
         assert not (tmp_path / "ran").exists()
+
+
+def test_behind_the_last_step_the_lock_is_let_go_and_nothing_runs_without_it(app: App) -> None:
+    """Whoever comes next has it before the session has ended; what is asked for all the same is refused here."""
+    with session(app, locked=True) as first:
+        first.ahead("one", [("echo a=1", 9.0)], last=True)
+        assert first.run("one", "echo a=1", timeout_s=9.0).one("a") == "1"
+        assert first.lost
+        with session(app, locked=True) as second:
+            assert second.run("two", "echo b=2").one("b") == "2"
+        with pytest.raises(OutcomeUnknown, match="let go"):
+            first.run("three", f"touch {app.root}/written")
+    assert not (app.root / "written").exists()
+
+
+def test_behind_a_step_that_fails_the_lock_is_kept(app: App) -> None:
+    """There is something to take back."""
+    with session(app, locked=True) as opened:
+        opened.ahead("one", [("exit 3", 9.0)], last=True)
+        with pytest.raises(StepFailed):
+            opened.run("one", "exit 3", timeout_s=9.0)
+        assert not opened.lost
+        with pytest.raises(LockHeld), session(app, locked=True):
+            pass
+        assert opened.run("two", "echo b=2").one("b") == "2"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_waits_for_a_stream_may_be_sent_before_it_has_ended(app: App, code: int) -> None:
+    """The lock is held from before we are told until the command has ended, and says whether that went well."""
+    hold = app.root / "arriving"
+    late = f"flock {hold} cat {hold}"
+    with session(app) as opened:
+
+        def behind() -> None:
+            assert subprocess.run(["flock", "-n", str(hold), "true"]).returncode
+            opened.ahead("late", [(late, 9.0)])
+
+        slow = f"sh -c 'cat >/dev/null; sleep 0.3; exit {code}'"
+        opened.bulk.expect(slow, str(app.root), str(hold))
+        with pytest.raises(StepFailed) if code else nullcontext():
+            opened.bulk.send("send", slow, str(app.root), pour_one, hold=str(hold), behind=behind)
+        opened.run("late", late, timeout_s=9.0)
+    assert bool(hold.read_text()) is not bool(code)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["locked", "not to be had"])
+def test_nothing_is_sent_behind_a_stream_that_cannot_be_waited_for(app: App, held: bool) -> None:
+    """The lock is that of a tar that a dead deploy has left, which may go on for ever; or there is none."""
+    hold, sent = app.root / ("arriving" if held else "no/such/place"), list[str]()
+    with session(app) as opened, ExitStack() as stack:
+        if held:
+            other = stack.enter_context(subprocess.Popen(["flock", str(hold), "cat"], stdin=subprocess.PIPE))
+            until(lambda: hold.exists() and subprocess.run(["flock", "-n", str(hold), "true"]).returncode)
+            stack.callback(other.communicate)
+        behind = partial(sent.append, "it")
+        opened.bulk.send("send", "cat >/dev/null", str(app.root), pour_one, hold=str(hold), behind=behind)
+    assert not sent
+
+
+def test_a_host_that_takes_only_short_commands_is_sent_the_rest_as_steps(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Dropbear, which refuses what is longer than 9 000 bytes."""
+    monkeypatch.setattr(Line, "takes_much", False)
+    commands: list[str] = []
+    monkeypatch.setattr("releases.line.execute", lambda channel, line: commands.append(line) or execute(channel, line))
+    first = [("echo a=1 # " + os.urandom(9_000).hex(), 9.0)]
+    with session(app, first=first) as opened:
+        assert opened.run("one", first[0][0], timeout_s=9.0).one("a") == "1"
+    assert [len(line) < 9_000 for line in commands] == [True]
 
 
 def test_a_line_that_drops_ends_what_was_sent_together(app: App, tmp_path: Path) -> None:

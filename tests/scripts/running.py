@@ -18,7 +18,7 @@ from typing import IO, Any
 from releases import steps
 from releases.answer import Answer
 from releases.layout import Layout, Release
-from releases.line import BOOT
+from releases.line import command
 from releases.manifest import FILE, FOLDER, LINK, Entry, Manifest
 from releases.plan import Step
 from releases.scripts import quoted, render, source
@@ -222,12 +222,12 @@ class Talk:
             return text.replace("/bin/sh", here.sh)
 
         self.here = here
-        words = " ".join(f"'{word}'" for word in (lock, self.word, str(silence_s), str(wait_s)))
-        self.process = here.start(here.sh, "-c", f"{mine(BOOT)} {words}", **environment)
+        runner, main = mine(source("session/runner.sh")), mine(source("session/main.sh"))
+        program = f'set -- "$@" {quoted((runner, ""))}\n{main}'
+        words = (lock, self.word, str(silence_s), str(wait_s))
+        self.process = here.start(here.sh, "-c", mine(command(program, *words)), **environment)
         self.out, self.err = Heard(self.process.stdout), Heard(self.process.stderr)
         here.heard += [self.out, self.err]
-        runner, main = mine(source("session/runner.sh")), mine(source("session/main.sh"))
-        self.send(f'set -- "$@" {quoted(runner)}\n{main}')
         until(self._said, what="a word of the session")
         self.first = self._said()
 

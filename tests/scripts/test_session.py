@@ -177,11 +177,11 @@ def test_a_session_that_only_reads_needs_no_lock(here: Here) -> None:
         assert reads.run("[ ! -e /proc/$$/fd/9 ] && echo none=1").answer.one("none") == "1"
 
 
-@pytest.mark.parametrize("tool", ["flock", "setsid", "timeout"])
+@pytest.mark.parametrize("tool", ["flock", "setsid", "timeout", "base64", "gzip"])
 def test_a_host_without_a_tool_is_refused(here: Here, tool: str) -> None:
     """69, by the tool's name."""
     box = here.base / "poor"
-    toolbox(box, *(name for name in ("flock", "setsid", "timeout") if name != tool))
+    toolbox(box, *(name for name in ("flock", "setsid", "timeout", "base64", "gzip") if name != tool))
     (box / "sh").symlink_to(here.sh)
     here.path = str(box)
     with here.session() as talk:
