@@ -68,6 +68,7 @@ def build(
             hint="[build] output and exclude say what is shipped",
         )
     manifest = Manifest.of((*entries, *_added(files, {entry.path: entry for entry in entries})))
+    manifest.packed()  # now, while hosts are still being called
     return Build(tree, manifest, source.revision, files, source.subject, source.dirty)
 
 

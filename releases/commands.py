@@ -18,9 +18,9 @@ __all__ = [
 @task
 def releases(c: Any, host: str = "", json: bool = False) -> None:
     """List what is on each host: id, revision, who, when, state, size."""
-    from . import housekeeping, tables
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping, tables
+
         rows = [row for found in housekeeping.sized(hosts.fleet, hosts.survey()) for row in tables.releases(found)]
         hosts.report.answer(tables.text(rows, empty="no release yet"), releases=rows)
 
@@ -28,9 +28,9 @@ def releases(c: Any, host: str = "", json: bool = False) -> None:
 @task
 def ps(c: Any, host: str = "", json: bool = False) -> None:
     """Show which process runs which release, old beside new; * marks what gets new work."""
-    from . import tables
-
     with fleet(host, json=json) as hosts:
+        from . import tables
+
         found = hosts.survey(partly=True)
         running = [row for host in found for row in tables.processes(host)]
         rows = tables.whole(running, hosts.targets, hosts.fleet.unreached)
@@ -42,10 +42,10 @@ def ps(c: Any, host: str = "", json: bool = False) -> None:
 @task
 def status(c: Any, host: str = "", json: bool = False) -> None:
     """Say in one line per host what is live, and what is not as it should be."""
-    from . import tables
-    from .places import traffic
-
     with fleet(host, json=json) as hosts:
+        from . import tables
+        from .places import traffic
+
         found = hosts.survey(partly=True)
         rows = tables.statuses(found, traffic(hosts.fleet, found))
         rows = tables.whole(rows, hosts.targets, hosts.fleet.unreached, live="?")
@@ -64,36 +64,36 @@ def prune(c: Any, host: str = "", wait: str = "", dry_run: bool = False, json: b
 @task(positional=["release"])
 def pin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     """Keep a release whatever prune would say: `pin ID`."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         housekeeping.pin(hosts.fleet, hosts.survey(locked=True), Release.named(release), pinned=True)
 
 
 @task(positional=["release"])
 def unpin(c: Any, release: str, host: str = "", json: bool = False) -> None:
     """Let prune decide about a release again: `unpin ID`."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         housekeeping.pin(hosts.fleet, hosts.survey(locked=True), Release.named(release), pinned=False)
 
 
 @task
 def unlock(c: Any, host: str = "", yes: bool = False, json: bool = False) -> None:
     """Show who holds each lock, ask, and end that session; what it left is then settled."""
-    from . import unlocking
-
     with fleet(host, json=json) as hosts:
+        from . import unlocking
+
         unlocking.unlock(hosts.fleet, hosts.survey(), yes=yes)
 
 
 @task
 def verify(c: Any, release: Any = None, host: str = "", json: bool = False) -> None:
     """Compare a release (the live one) with its manifest, byte for byte."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         name = Release.named(release) if release is not None else None
         hosts.end(housekeeping.verify(hosts.fleet, hosts.survey(), name))
 
@@ -101,18 +101,18 @@ def verify(c: Any, release: Any = None, host: str = "", json: bool = False) -> N
 @task
 def contract(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Run the contract migrations of the live release, once nothing runs older code."""
-    from .migrating import contract as contracting
-
     with fleet(host, json=json) as hosts:
+        from .migrating import contract as contracting
+
         hosts.carry(contracting(hosts.survey(locked=not dry_run), hosts.fleet.author), dry_run=dry_run)
 
 
 @task
 def migrate(c: Any, host: str = "", dry_run: bool = False, json: bool = False) -> None:
     """Run the expand migrations of the live release now."""
-    from .migrating import migrate as migrating
-
     with fleet(host, json=json) as hosts:
+        from .migrating import migrate as migrating
+
         hosts.carry(migrating(hosts.survey(locked=not dry_run), hosts.fleet.author), dry_run=dry_run)
 
 
@@ -128,9 +128,9 @@ def join(
 @task
 def setup(c: Any, host: str = "", json: bool = False) -> None:
     """Prepare hosts: directories and units; print what needs root, and exit with 10 while something does."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         if not housekeeping.setup(hosts.fleet, hosts.survey()):
             raise Exit(code=10)
 
@@ -138,27 +138,27 @@ def setup(c: Any, host: str = "", json: bool = False) -> None:
 @task
 def doctor(c: Any, host: str = "", json: bool = False) -> None:
     """Find what would bite, here and on the hosts."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         hosts.end(housekeeping.doctor(hosts.fleet, hosts.survey(balanced=True)))
 
 
 @task(name="exec", positional=["run"], help={"run": "The command, run by sh in the live release."})
 def exec_(c: Any, run: str, host: str = "", json: bool = False) -> None:
     """Run a command in the live release on every host: `exec "COMMAND"`."""
-    from . import housekeeping
-
     with fleet(host, json=json) as hosts:
+        from . import housekeeping
+
         housekeeping.execute(hosts.fleet, hosts.survey(), run)
 
 
 @task
 def shell(c: Any, host: str = "") -> None:
     """Open a shell in the live release of one host."""
-    from . import housekeeping
-
     with fleet(host) as hosts:
+        from . import housekeeping
+
         found = hosts.one(hosts.survey(), "shell")
         housekeeping.shell(hosts.fleet.targets, found)
 

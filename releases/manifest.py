@@ -30,6 +30,9 @@ class Entry:
         return self.mode & 0o170000
 
 
+_PLAIN = re.compile(r"[a-zA-Z0-9._/@+,=:-]+")
+
+
 class ManifestError(ValueError):
     """The text is not a manifest."""
 
@@ -57,6 +60,10 @@ class Manifest:
 
     def packed(self) -> bytes:
         """`text`, gzipped without a time stamp, as it lies on the host."""
+        return self._packed
+
+    @cached_property
+    def _packed(self) -> bytes:
         return gzip.compress(self.text, compresslevel=6, mtime=0)
 
     @classmethod
@@ -114,11 +121,14 @@ def _escaped(path: str) -> str:
     >>> _escaped("a b")
     'a\\\\0040b'
     """
-    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/@+,=:-"
-    return "".join(chr(byte) if byte in plain else f"\\0{byte:03o}" for byte in _bytes(path))
+    if _PLAIN.fullmatch(path):  # as nearly all are
+        return path
+    return "".join(chr(byte) if _PLAIN.fullmatch(chr(byte)) else f"\\0{byte:03o}" for byte in _bytes(path))
 
 
 def _entry(line: bytes) -> Entry:
     sha256, mode, size, escaped = line.decode("ascii").split(" ")
-    raw = re.sub(rb"\\0([0-7]{3})", lambda found: bytes([int(found[1], 8)]), escaped.encode())
-    return Entry(raw.decode("utf-8", "surrogateescape"), int(mode, 8), sha256, int(size))
+    if "\\" in escaped:
+        raw = re.sub(rb"\\0([0-7]{3})", lambda found: bytes([int(found[1], 8)]), escaped.encode())
+        escaped = raw.decode("utf-8", "surrogateescape")
+    return Entry(escaped, int(mode, 8), sha256, int(size))
