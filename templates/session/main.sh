@@ -53,12 +53,19 @@ if [ -n "$1" ]; then
 fi
 say "READY $2"
 say "READY $2" >&2
+# running: does the runner of the last step still run? Not one that has ended and was not waited for, nor a stranger.
+running() {
+  case $(cut -d ' ' -f 3,4 "/proc/$step/stat" 2>/dev/null) in Z* | '') return 1 ;; *" $$") return 0 ;; esac
+  return 1
+}
 step='' line=$6
 # The reader runs beside the step, so that the end of the line is the end of the step, too, and frees the lock. It keeps
 # none of our streams: when we are killed, their end tells the controller.
 while [ -n "$line" ] || line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh -c 'IFS= read -r line && printf %s "$line"'); do
   case $line in
-    '') continue ;;
+    '')  # a beat: a runner that was killed has said nothing, and would be waited for
+      [ -z "$step" ] || running || { wait "$step" && step=; } || break
+      continue ;;
     bye) break ;;
   esac
   [ -z "$step" ] || wait "$step"
@@ -66,11 +73,6 @@ while [ -n "$line" ] || line=$(exec 9>&- 2>/dev/null; exec timeout "$3" /bin/sh 
   step=$! line=''
 done
 exec 9>&-
-# running: does the runner of the last step still run? Not one that has ended and was not waited for, nor a stranger.
-running() {
-  case $(cut -d ' ' -f 3,4 "/proc/$step/stat" 2>/dev/null) in Z* | '') return 1 ;; *" $$") return 0 ;; esac
-  return 1
-}
 [ -n "$step" ] && running || exit 0
 kill "$step"
 tries=0

@@ -11,6 +11,7 @@ import pytest
 from releases import steps
 from releases.holder import Holder
 from tests.app import until
+from tests.faults.scene import parent
 from tests.scripts.running import A, Here, Talk
 from tests.sshd import toolbox
 
@@ -168,6 +169,22 @@ def test_a_lock_that_is_held_is_refused_with_its_holder(here: Here) -> None:
             assert info["pid"] == first.process.pid
             told = str(Holder.parse(rest[:end], rest[end:].strip()))
             assert told == 'ana on laptop since 2026-11-21T06:57:59Z at step publish \\ "web"'
+
+
+def test_a_runner_that_is_killed_ends_the_session_with_the_next_beat(here: Here) -> None:
+    """P12: it has said nothing of its step, and would be waited for; one that has ended by itself ends nothing."""
+    with here.session() as talk:
+        assert talk.run("echo a=1").answer.one("a") == "1"
+        for _ in range(3):
+            talk.send("")
+        assert talk.run("echo b=$PPID").answer.one("b")
+        talk.begin(f"echo $$ >{here.base}/step; exec sleep 600")
+        (step,) = pids(here, "step")
+        runner = parent(parent(step))
+        os.kill(runner, signal.SIGKILL)
+        talk.send("")
+        talk.process.wait(20)
+        os.kill(step, signal.SIGKILL)
 
 
 def test_a_session_that_only_reads_needs_no_lock(here: Here) -> None:
