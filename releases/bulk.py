@@ -1,8 +1,9 @@
 """Bulk data beside a session, each on a channel of its own: a release that is sent, or fetched from a host."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import paramiko
@@ -17,9 +18,13 @@ UNPACK = "tar -xzpof -"  # what a release is sent to
 # whose deploy is dead may not have ended yet: it is not waited for.
 HOLD = '[ -z "$3" ] || { (: >>"$3") 2>/dev/null && exec 8>>"$3" && flock -n 8 && : >"$3" && echo && echo "$2"; }'
 TOLD = 'code=$?; [ $code != 0 ] || [ -z "$3" ] || echo "$2" >>"$3"; exit $code'
-IDLE_S = 3600  # so long a channel is kept that was opened for what may come
-# As in main.sh: a far end that nobody talks to any more must not stay for ever.
-LIMIT = f"""limit=$(exec timeout {IDLE_S} /bin/sh -c 'IFS= read -r limit && printf %s "$limit"') &&"""
+# As in main.sh: a far end that nobody talks to any more, be it with a beat, does not stay.
+LIMIT = """
+  limit=
+  until [ -n "$limit" ]; do
+    limit=$(exec timeout "$4" /bin/sh -c 'IFS= read -r limit && printf %s "$limit"') || exit
+  done
+"""
 
 _CAUSES = ("Permission denied", "No space left on device", "Disk quota exceeded", "Read-only file system")
 
@@ -30,16 +35,27 @@ class Bulk:
     def __init__(self, line: Line, word: bytes) -> None:
         self.line, self._word = line, word
         self._spares: dict[tuple[str, str, str], Spare] = {}
+        self._turn = threading.Lock()  # a beat is no part of what is sent
 
     def expect(self, command: str, directory: str, hold: str = "") -> None:
         """Have a channel opened beside what runs, for the next `send` of this kind: it takes sshd two round trips."""
-        if (command, directory, hold) not in self._spares:
-            self._spares[command, directory, hold] = Spare(partial(self._waiting, command, directory, hold))
+        with self._turn:
+            if (command, directory, hold) not in self._spares:
+                self._spares[command, directory, hold] = Spare(partial(self._waiting, command, directory, hold))
+
+    def beat(self) -> None:
+        """Tell what waits for a `send` that we are there; who uses it finds out that it is gone."""
+        with self._turn, suppress(paramiko.SSHException, OSError, EOFError):
+            for spare in self._spares.values():
+                if channel := spare.channel:
+                    channel.sendall(b"\n")
 
     def _waiting(self, command: str, directory: str, hold: str) -> paramiko.Channel:
         """A channel on which a line with its limit is waited for, and all else goes to the *command*."""
-        program = f'{LIMIT} cd "$1" || exit; {HOLD}; timeout -k 5 "$limit" {command}; {TOLD}'
-        return self.line.open(program, directory, self._word.decode(), hold, limit_s=IDLE_S)
+        program = f'{LIMIT}cd "$1" || exit; {HOLD}; timeout -k 5 "$limit" {command}; {TOLD}'
+        patience_s = math.ceil(self.line.limits.lock_s)
+        words = directory, self._word.decode(), hold, str(patience_s)
+        return self.line.open(program, *words, limit_s=patience_s)
 
     def send(
         self,
@@ -62,7 +78,8 @@ class Bulk:
         memory.
         """
         self.line.step, limit = name, max(1, round(timeout_s))
-        spare = self._spares.pop((command, directory, hold), None)
+        with self._turn:
+            spare = self._spares.pop((command, directory, hold), None)
         channel = spare.opened() if spare else self._waiting(command, directory, hold)
         channel.settimeout(limit + self.line.limits.lock_s)
         said = Tail(channel, self._word)

@@ -13,14 +13,14 @@ class Spare:
 
     def __init__(self, open_: Callable[[], paramiko.Channel]) -> None:
         self._open_ = open_
-        self._channel: paramiko.Channel | None = None
+        self.channel: paramiko.Channel | None = None  # once it is there
         self._error: ReleaseError | None = None
         self._thread = threading.Thread(target=self._open, name="spare channel", daemon=True)
         self._thread.start()
 
     def _open(self) -> None:
         try:
-            self._channel = self._open_()
+            self.channel = self._open_()
         except ReleaseError as error:
             self._error = error
 
@@ -29,8 +29,8 @@ class Spare:
         self._thread.join()
         if self._error:
             raise self._error
-        assert self._channel
-        return self._channel
+        assert self.channel
+        return self.channel
 
 
 class Bell:

@@ -223,6 +223,7 @@ class Session:
                 self._send(b"\n")
             except OutcomeUnknown:
                 return  # whoever runs a step finds out
+            self.bulk.beat()
 
 
 _HINTS = {

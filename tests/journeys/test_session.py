@@ -16,6 +16,7 @@ from releases.errors import LockHeld, OutcomeUnknown, StepFailed, Unreachable
 from releases.line import Line
 from releases.lines import ARGUMENT, Script
 from releases.session import Session
+from releases.settings import Limits
 from releases.streams import KEPT, Stream
 from tests.app import App, until
 from tests.sshd import Sshd
@@ -24,12 +25,14 @@ pytestmark = pytest.mark.journey
 
 
 @contextmanager
-def session(app: App, *, locked: bool = False, first: Sequence[Script] = ()) -> Iterator[Session]:
+def session(
+    app: App, *, locked: bool = False, first: Sequence[Script] = (), limits: Limits | None = None
+) -> Iterator[Session]:
     """A session with the host of *app*, with its lock or without."""
     (target,) = load(app.folder / "deploy.toml", host="", without="")
     connection = connect(target.destination, ssh_config=app.ssh_config)
     lock = str(app.root / ".switchover" / "lock") if locked else ""
-    opened = Session(connection, target.name, lock=lock, hear=lambda line: None, first=first)
+    opened = Session(connection, target.name, lock=lock, hear=lambda line: None, first=first, limits=limits)
     try:
         yield opened
     finally:
@@ -264,6 +267,21 @@ def test_what_waits_for_a_stream_may_be_sent_before_it_has_ended(app: App, code:
             opened.bulk.send("send", slow, str(app.root), pour_one, hold=str(hold), behind=behind)
         opened.run("late", late, timeout_s=9.0)
     assert bool(hold.read_text()) is not bool(code)
+
+
+def test_what_waits_for_a_stream_is_kept_by_beats_and_goes_without_them(app: App) -> None:
+    """P5: a client that sleeps leaves nothing on the host for longer than its lock."""
+    with session(app, limits=Limits(lock_s=1)) as opened:
+        opened.bulk.expect(f"cat >{app.root}/sent", "/")
+        opened.bulk.expect(f"cat >{app.root}/never", "/")
+        opened.run("busy", "sleep 2.5")
+        opened.bulk.send("send", f"cat >{app.root}/sent", "/", pour_one)
+        assert (app.root / "sent").read_text() == "x"
+        opened.line.gone.set()  # as if it slept: no beat any more
+        (left,) = [spare.channel for spare in opened.bulk._spares.values()]
+        assert left
+        until(left.exit_status_ready, what="the end of what waits")
+    assert not (app.root / "never").exists()
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["locked", "not to be had"])
