@@ -49,7 +49,7 @@ def short(seed: int) -> tuple[Case, ...]:
             rows = _dealt(verb, chance)
         else:
             rows = []
-            for step in verb.steps:
+            for step in verb.met:
                 fault = min(chance.sample(FAULTS, len(FAULTS)), key=lambda fault: met[fault.name])
                 met[fault.name] += 1
                 rows.append(Row(verb, step, fault))
