@@ -97,15 +97,13 @@ class Bulk:
                 raise
             if not channel.exit_status_ready():
                 raise self.line.lost(error.why) from error
-        tail = said.whole()
+        tail = text_of(said.whole())
         if not channel.status_event.wait(limit + self.line.limits.lock_s) or channel.exit_status < 0:
             raise self.line.lost()
         channel.close()
         if channel.exit_status:
             late = [f"no end within {timeout_s:g} s"] if channel.exit_status == 124 else []
-            lines = [line for line in text_of(tail).splitlines() if not line.startswith("tar: Exiting with failure")]
-            cause = [line for line in lines if line.endswith(_CAUSES)][-1:]
-            raise self.line.failed(name, channel.exit_status, [*lines, *cause, *late])
+            raise self.line.failed(name, channel.exit_status, [*_causes(tail), *late])
 
     @contextmanager
     def receiving(
@@ -131,6 +129,12 @@ class Bulk:
                 raise self.line.failed(name, 74, ["more was sent than its manifest says"])
         finally:
             channel.close()
+
+
+def _causes(said: str) -> list[str]:
+    """What a command said of its failure, with the cause last: tar has a line for each file on a full disk."""
+    lines = [line for line in said.splitlines() if not line.startswith("tar: Exiting with failure")]
+    return [*lines, *[line for line in lines if line.endswith(_CAUSES)][-1:]]
 
 
 class _Incoming:
