@@ -315,7 +315,7 @@ def test_a_line_that_drops_ends_what_was_sent_together(app: App, tmp_path: Path)
     """P5: the step that runs, and those behind it."""
     with session(app) as opened:
         opened.ahead("one", [(f"echo $$ >{tmp_path}/pid; sleep 600", 900.0), (f"touch {tmp_path}/ran", 9.0)])
-        until((tmp_path / "pid").exists)
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="the step")
         opened.connection.transport.close()
         pid = (tmp_path / "pid").read_text().strip()
         until(lambda: not Path(f"/proc/{pid}").exists(), what="the end of the step")
