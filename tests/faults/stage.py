@@ -17,6 +17,8 @@ from tests.faults.verbs import AGAIN, VERBS, Verb
 from tests.gate import Gate
 from tests.sshd import Line, Sshd
 
+TELLS_S = 30  # so long a client may take to tell of what the host does already
+
 
 @dataclass
 class Stage:
@@ -84,7 +86,7 @@ class Stage:
         while True:
             kind, pid = self.gate.arrived()
             assert kind, f"{step} never came: {client.end()} {client.events}"
-            if told(client, opening) == step:
+            if told(client, verb, opening) == step:
                 return pid
             self.gate.let()
 
@@ -180,7 +182,7 @@ class Stage:
             while not client.ended:
                 if self.gate.arrived(limit_s=0.2)[0]:
                     found.update({last: len(self.gate.calls)} if last else {})
-                    last = told(client, opening)
+                    last = told(client, verb, opening)
                     self.gate.count()
                     self.gate.let()
             found[last] = len(self.gate.calls)
@@ -195,15 +197,15 @@ _TREES: Mapping[str, Callable[[Stage, Path], None]] = {
 }
 
 
-def told(client: Client, opening: Iterator[str]) -> str:
+def told(client: Client, verb: Verb, opening: Iterator[str]) -> str:
     """The step that has arrived: the client says so a moment later where it has sent more than one at once.
 
     Of one that was told, and is carried once more without a word, it is told by its arrival alone.
     """
     if not client.step:
         return next(opening, "?")
-    end = time.monotonic() + 2.5
-    while client.step == client.let and time.monotonic() < end:
+    end = time.monotonic() + (1.0 if f"{client.let}{AGAIN}" in verb.steps else TELLS_S)
+    while client.step == client.let and not client.ended and time.monotonic() < end:
         time.sleep(0.01)
     if client.step == client.let:
         return f"{client.let}{AGAIN}"
