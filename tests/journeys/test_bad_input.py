@@ -62,14 +62,14 @@ def test_wrong_toml_is_told_with_its_line(app: App) -> None:
     ],
 )
 def test_a_hostile_name_is_refused_at_its_place(app: App, sshd: Sshd, key: str, old: str, new: str) -> None:
-    """Before anybody is asked."""
+    """Before anything runs anywhere: hosts are called while deploy.toml is checked, and nobody is asked for anything."""
     file = app.folder / "deploy.toml"
     file.write_text(file.read_text().replace(old, new, 1))
-    asked = sshd.connections()
+    asked = sshd.sessions()
     result = refused(app, "deploy", code=2, says=("deploy.toml", "1 mistake"))
     assert key in result.err
     assert "expected" in result.err
-    assert sshd.connections() == asked
+    assert sshd.sessions() == asked
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_a_mistake_of_the_command_line_ends_with_2(app: App, words: tuple[str, .
 @pytest.mark.parametrize("command", ["exec", "pin", "unpin", "probe", "join"])
 def test_a_command_that_needs_a_word_does_not_take_help_for_it(app: App, sshd: Sshd, command: str) -> None:
     """Invoke would run `--help` in the live release."""
-    asked = sshd.connections()
+    asked = sshd.sessions()
     result = app.run(command, "--help")
     assert (result.code, f" {command} [--options]" in result.out) == (0, True), result.err
     assert re.search(rf"`{command} \S+`", result.out), result.out
     assert result.out == app.run("--help", command).out
-    assert sshd.connections() == asked
+    assert sshd.sessions() == asked
 
 
 def test_the_dry_run_of_invoke_itself_is_refused(app: App) -> None:
