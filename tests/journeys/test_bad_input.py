@@ -62,7 +62,7 @@ def test_wrong_toml_is_told_with_its_line(app: App) -> None:
     ],
 )
 def test_a_hostile_name_is_refused_at_its_place(app: App, sshd: Sshd, key: str, old: str, new: str) -> None:
-    """Before anything runs anywhere: hosts are called while deploy.toml is checked, and nobody is asked for anything."""
+    """Before anything runs anywhere: hosts are called while deploy.toml is checked, and asked for nothing."""
     file = app.folder / "deploy.toml"
     file.write_text(file.read_text().replace(old, new, 1))
     asked = sshd.sessions()
