@@ -25,6 +25,7 @@ class Hosts:
         self.ran: list[str] = []
         self.rejoined: list[str] = []
         self.gone: set[str] = set()
+        self.targets = {host.name: host for host in hosts}
         self.places = {LB: Target.at("lb1", group="", config=hosts[0].config)}
         self.report: Any = self
 
