@@ -11,10 +11,10 @@ from pathlib import Path
 SHELL = """#!/bin/sh
 state={state} tool=${{0##*/}} arrives=
 [ -e "$state/closed" ] || [ -e "$state/counting" ] || exec "/usr/bin/$tool" "$@"
-case $tool:$1 in setsid:timeout | tar:-x*) arrives=1 ;; timeout:[0-9]*) arrives=reader ;; esac
-if [ "$arrives" = 1 ] && [ -e "$state/closed" ]; then
+case $tool:$1 in setsid:timeout) arrives=step ;; tar:-x*) arrives=stream ;; timeout:[0-9]*) arrives=reader ;; esac
+if [ "${{arrives%reader}}" ] && [ -e "$state/closed" ]; then
   /usr/bin/mkfifo "$state/go.$$"
-  echo "step $$" >"$state/told"
+  echo "$arrives $$" >"$state/told"
   [ ! -e "$state/closed" ] || read -r _ <"$state/go.$$"
   /usr/bin/rm -f "$state/go.$$"
 elif [ -z "$arrives" ] && [ -e "$state/counting" ]; then
@@ -84,9 +84,12 @@ class Gate:
         found = sorted(self.state.glob("call.*"), key=lambda path: int(path.suffix[1:]))
         return [path.read_text().strip() for path in found]
 
-    def let(self) -> None:
-        """Let go what has waited longest of all that was told."""
-        if self._waiting:
+    def let(self, pid: int = 0) -> None:
+        """Let go *pid*, or what has waited longest of all that was told."""
+        if pid in self._waiting:
+            self._waiting.remove(pid)
+            self._let(pid)
+        elif self._waiting and not pid:
             self._let(self._waiting.pop(0))
 
     def _let(self, pid: int) -> None:
@@ -106,7 +109,7 @@ class Gate:
         waits.unlink(missing_ok=True)
 
     def arrived(self, *, limit_s: float = 30) -> tuple[str, int]:
-        """Wait for what arrives next: ``step`` or ``call``, and its pid; ("", 0) when nothing comes."""
+        """Wait for what arrives next: ``step``, ``stream`` or ``call``, and its pid; ("", 0) when nothing comes."""
         end = time.monotonic() + limit_s
         while b"\n" not in self._heard:
             if not select.select([self._told], [], [], max(0.0, end - time.monotonic()))[0]:

@@ -31,6 +31,7 @@ class Stage:
     kept: Path
     known: dict[str, Mapping[str, int]] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
+    early: int = 0  # the pid of a step that came before the stream that it was sent behind
 
     @contextmanager
     def site(self, home: Path, verb: Verb) -> Iterator[Site]:
@@ -75,6 +76,7 @@ class Stage:
 
     def client(self, site: Site, *words: str) -> Client:
         """Start a command, whose steps wait to be let in."""
+        self.early = 0
         self.gate.reset()
         self.gate.close()
         self.clients.append(Client(site.start(*words, "--json"), site.address.partition("@")[2]))
@@ -84,11 +86,22 @@ class Stage:
         """Let all steps pass up to *step*, which waits; returns its pid."""
         opening = iter(verb.opening)
         while True:
-            kind, pid = self.gate.arrived()
-            assert kind, f"{step} never came: {client.end()} {client.events}"
-            if told(client, verb, opening) == step:
+            name, pid = self._next(client, verb, opening)
+            assert pid, f"{step} never came: {client.end()} {client.events}"
+            if name == step:
                 return pid
-            self.gate.let()
+            self.gate.let(pid)
+
+    def _next(self, client: Client, verb: Verb, opening: Iterator[str], *, limit_s: float = 30) -> tuple[str, int]:
+        """The step that has arrived, and its pid. What was sent behind a stream comes after it, even if it was faster."""
+        if self.early:
+            pid, self.early = self.early, 0
+            return told(client, verb, opening), pid
+        kind, pid = self.gate.arrived(limit_s=limit_s)
+        if kind == "step" and client.step == "send" and client.let != "send":
+            self.early = pid
+            kind, pid = self.gate.arrived()
+        return (told(client, verb, opening) if kind else ""), pid
 
     def block(self, client: Client, verb: Verb, step: str, call: int | str) -> int:
         """Let *step* begin, and block it at a call of a tool, by number or name; returns the pid of that.
@@ -180,11 +193,12 @@ class Stage:
             found, opening, last = dict[str, int](), iter(verb.opening), ""
             client = self.client(site, *verb.words)
             while not client.ended:
-                if self.gate.arrived(limit_s=0.2)[0]:
+                name, pid = self._next(client, verb, opening, limit_s=0.2)
+                if pid:
                     found.update({last: len(self.gate.calls)} if last else {})
-                    last = told(client, verb, opening)
+                    last = name
                     self.gate.count()
-                    self.gate.let()
+                    self.gate.let(pid)
             found[last] = len(self.gate.calls)
             assert client.end().code == 0, client.events[-3:]
             to.write_text(json.dumps(found))
