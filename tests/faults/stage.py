@@ -93,7 +93,7 @@ class Stage:
             self.gate.let(pid)
 
     def _next(self, client: Client, verb: Verb, opening: Iterator[str], *, limit_s: float = 30) -> tuple[str, int]:
-        """The step that has arrived, and its pid. What was sent behind a stream comes after it, even if it was faster."""
+        """The step that has arrived, and its pid; what was sent behind a stream comes after it, be it faster."""
         if self.early:
             pid, self.early = self.early, 0
             return told(client, verb, opening), pid
