@@ -77,8 +77,13 @@ class Scene:
 
     def end(self) -> Result:
         """The command ends by itself: its last word is an outcome that is true."""
-        told = [partial(self.said_on, each) for each in self.site.each] if self.verb.new else []
+        told = [partial(self.known_on, each) for each in self.site.each] if self.verb.new else []
         return truly_ended(self.client, *told)
+
+    def known_on(self, site: Site) -> list[str]:
+        """What its journal says; that it is live also where the rename says so, and a full disk took no line."""
+        said = self.said_on(site)
+        return [*said, "live"] if self.confirmed_on(site) and "live" not in said else said
 
 
 def truly_ended(client: Client, *journals: Callable[[], list[str]]) -> Result:
