@@ -97,12 +97,16 @@ class Bulk:
                 raise
             if not channel.exit_status_ready():
                 raise self.line.lost(error.why) from error
+        self._end(name, channel, said, limit)
+
+    def _end(self, name: str, channel: paramiko.Channel, said: Tail, limit: int) -> None:
+        """Wait for the end of a command; raises what it has failed with."""
         tail = text_of(said.whole())
         if not channel.status_event.wait(limit + self.line.limits.lock_s) or channel.exit_status < 0:
             raise self.line.lost()
         channel.close()
         if channel.exit_status:
-            late = [f"no end within {timeout_s:g} s"] if channel.exit_status == 124 else []
+            late = [f"no end within {limit} s"] if channel.exit_status == 124 else []
             raise self.line.failed(name, channel.exit_status, [*_causes(tail), *late])
 
     @contextmanager

@@ -109,8 +109,12 @@ class Sessions:
     def expect(self, name: str) -> None:
         """Let one host be ready for a stream."""
         if session := self.sessions.get(name):
-            layout = Layout(self.targets[name].config.root)
-            session.bulk.expect(UNPACK, str(layout.root / "releases"), str(layout.private / "arriving"))
+            session.bulk.expect(*self.unpacking(name))
+
+    def unpacking(self, name: str) -> tuple[str, str, str]:
+        """What takes the stream of a release there: a command, where it runs, and the lock that it holds meanwhile."""
+        layout = Layout(self.targets[name].config.root)
+        return UNPACK, str(layout.root / "releases"), str(layout.private / "arriving")
 
     def _run_here(self, name: str, step: Step) -> Answer:
         """Run a step of the controller's own; what brings a host back waits for what takes it out to have ended."""

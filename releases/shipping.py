@@ -10,7 +10,6 @@ from functools import partial
 
 from .answer import Answer
 from .build import Build
-from .bulk import UNPACK
 from .cache import remember
 from .deploy import Shipment
 from .fleet import Fleet
@@ -100,14 +99,8 @@ def deliver(
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
         write = partial(stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime)
-        fleet.session(name, step.label).bulk.send(
-            step.label,
-            UNPACK,
-            str(host.config.root / "releases"),
-            lambda into: write(into=into),
-            timeout_s=step.timeout_s,
-            hold=str(host.layout.private / "arriving"),
-            behind=behind,
-        )
+        bulk, (command, directory, hold) = fleet.session(name, step.label).bulk, fleet.unpacking(name)
+        sends, limit_s = lambda into: write(into=into), step.timeout_s
+        bulk.send(step.label, command, directory, sends, timeout_s=limit_s, hold=hold, behind=behind)
     fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
     remember(shipment.release, shipment.manifest.packed())
