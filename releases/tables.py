@@ -129,12 +129,17 @@ def status(host: Surveyed, canary: Canary | None = None, note: str = "", traffic
 
 
 def _unfinished(host: Surveyed) -> str:
-    """A deploy that has not ended is at work while it holds the lock; else it was interrupted, and did not switch."""
+    """A deploy that has not ended is at work while it holds the lock; else it was interrupted, and did not switch.
+
+    Of one that was confirmed a full disk may have taken no line: it did switch, and is told of as confirmed.
+    """
     last = host.facts.history.unfinished
     if not last:
         return ""
     what = f"{_named(last)} of {last.get('release')}"
-    return f"{what} is at work" if host.facts.locked else f"{what} was interrupted"
+    if host.facts.locked:
+        return f"{what} is at work"
+    return "" if str(last["deploy"]) in host.facts.confirmed else f"{what} was interrupted"
 
 
 def _taken_back(event: Event) -> str:

@@ -46,6 +46,12 @@ def test_a_switch_that_nobody_confirmed_waits() -> None:
     assert "settled" not in note(armed="2", locked="1")
 
 
+def test_what_was_confirmed_was_not_interrupted() -> None:
+    """Though a full disk took no line of it: the rename has decided, and the old processes still run."""
+    assert note(BEGUN, confirmed="2") == "confirmed, and what was replaced was not told to stop yet: 2"
+    assert "is at work" in note(BEGUN, confirmed="2", locked="1")
+
+
 def test_the_journal_has_our_own_words_for_a_step_that_failed() -> None:
     """P9: never those of a program."""
     own = StepFailed("web1", "rehearse web", 70, TAIL, own="it ended before it answered")

@@ -133,7 +133,7 @@ def status(host: Host, row: Mapping[str, Any]) -> Iterator[str]:
     ends = [e for e in events if e["event"] in ENDS]
     wanted = ""
     if begun and not any(e["deploy"] == begun[-1]["deploy"] for e in ends):
-        wanted = "was interrupted"
+        wanted = "" if str(begun[-1]["deploy"]) in host.inside("confirmed") else "was interrupted"
     elif ends:
         wanted = {"reverted": "was taken back", "failed": "failed: "}.get(ends[-1]["event"], "")
     for words in ("was interrupted", "was taken back", "failed: ", "locked by", "is at work"):
