@@ -3,19 +3,34 @@
 import base64
 import gzip
 from collections.abc import Sequence
+from shlex import quote
 
 SEPARATOR = b"\x1e"  # between the steps of one line
+NEWLINE = b"\x1d"  # between the lines of a script: what a shell splits at a byte it need start no process for
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a line is one
 
+_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (SEPARATOR, b"\\0036"), (NEWLINE, b"\\0035"))
 RELEASE = b"release"  # behind the last step of a line: the lock is let go, if all went well
 
 Script = tuple[str, float]  # rendered, and its limit in seconds
 
 
 def escaped(script: str) -> bytes:
-    """A script as one line that ``printf %b`` undoes, and without our `SEPARATOR`."""
-    line = script.replace("\\", "\\\\").replace("\n", "\\n").replace(SEPARATOR.decode(), "\\0036")
-    return line.encode("utf-8", "surrogateescape")
+    """A script as one line; one that has a byte of ours, in a name that somebody gave, as what undoes an escape.
+
+    >>> escaped("cd /srv\\nls")
+    b'cd /srv\\x1dls'
+    >>> print(escaped("ls '\\x1e'").decode())
+    eval "$(printf %b 'ls '"'"'\\0036'"'"'')"
+    """
+    line = script.encode("utf-8", "surrogateescape")
+    if SEPARATOR in line or NEWLINE in line:
+        for byte, escape in _ESCAPES:
+            line = line.replace(byte, escape)
+        line = b'eval "$(printf %%b %s)"' % quote(line.decode("utf-8", "surrogateescape")).encode(
+            "utf-8", "surrogateescape"
+        )
+    return line.replace(b"\n", NEWLINE)
 
 
 def packed(program: str) -> str:

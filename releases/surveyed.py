@@ -16,7 +16,7 @@ from .history import Event, History
 from .layout import Layout, Release
 from .processes.kind import Kind
 
-NEEDED = ("flock", "tar", "gzip", "zcat", "sha256sum", "awk", "xargs")
+NEEDED = ("flock", "tar", "gzip", "sha256sum", "awk", "xargs")
 ASKERS = ("curl", "python3", "perl")
 
 

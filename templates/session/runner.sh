@@ -1,14 +1,25 @@
 # Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its script
-# with backslash and newline escaped, and a record separator between them. Behind one that fails none is begun. A step
+# with a group separator for each newline, and a record separator between them. Behind one that fails none is begun. A step
 # leads a process group, and what it leaves there goes with it; what has a session of its own stays. It is told whether
-# another is $FOLLOWED by: what it journals reaches the disk with the next event that is flushed. The word "release" is no
-# step: it lets the lock go before the session ends. The lock is that of what was opened, whichever of us says so.
-word=$1 code=0 ended=''
+# another is $FOLLOWED by: what it journals reaches the disk with the next event that is flushed; and whether the journal
+# is $CLOSED by a step before it: its last line is whole. The word "release" is no step: it lets the lock go before the
+# session ends. The lock is that of what was opened, whichever of us says so.
+word=$1 code=0 ended='' closed='' marks=$(printf '\036\035') newline='
+'
 set -f
-IFS=$(printf '\036')
+IFS=${marks%?}
 # shellcheck disable=SC2086  # one word for each step
 set -- $2
 unset IFS
+# unfold STEP: sets $script, without starting a process for it.
+unfold() {
+  IFS=${marks#?}
+  # shellcheck disable=SC2086  # one word for each of its lines
+  set -- ${1#* }
+  IFS=$newline
+  script="$*"
+  unset IFS
+}
 left=0
 for step in "$@"; do [ "$step" = release ] || left=$((left + 1)); done
 for step in "$@"; do
@@ -18,7 +29,8 @@ for step in "$@"; do
     flock -u 9 || code=$?
   elif [ "$code" = 0 ]; then
     trap 'kill -9 "-$!" 2>/dev/null || kill -9 "$!"; exit 70' TERM  # by its number while it does not lead a group yet
-    FOLLOWED=${left#0} setsid timeout -k 5 "${step%% *}" /bin/sh -c "$(printf %b "${step#* }")" &
+    unfold "$step"
+    FOLLOWED=${left#0} CLOSED=$closed setsid timeout -k 5 "${step%% *}" /bin/sh -c "$script" &
     group=$!
     wait "$group"
     code=$?
@@ -26,6 +38,7 @@ for step in "$@"; do
     kill -TERM "-$group" 2>/dev/null
     # The session was killed: say nothing, so that it is missed now, and not at the next step, when other hosts have gone on.
     kill -0 "$SESSION" 2>/dev/null || exit 70
+    case $script in *"${newline}event='{"*) closed=1 ;; esac  # asked only by those behind one that went well
   else
     code=-
   fi

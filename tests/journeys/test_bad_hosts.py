@@ -23,7 +23,6 @@ NEEDED = (
         "flock",
         "tar",
         "gzip",
-        "zcat",
         "sha256sum",
         "base64",
         "cat",
@@ -66,7 +65,7 @@ def use(app: App, sshd: Sshd) -> None:
 
 
 @pytest.mark.parametrize(
-    "lacking", ["flock", "setsid", "timeout", "base64", "tar", "gzip", "zcat", "sha256sum", "awk", "xargs"]
+    "lacking", ["flock", "setsid", "timeout", "base64", "tar", "gzip", "sha256sum", "awk", "xargs"]
 )
 def test_a_host_without_a_tool_is_told_by_the_name_of_the_tool(app: App, tmp_path: Path, lacking: str) -> None:
     """Before anything is sent."""

@@ -167,13 +167,13 @@ def test_much_output_is_heard_whole_and_kept_in_part(app: App) -> None:
 
 def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> None:
     """Whatever bytes they hold."""
-    scripts = [("echo a=1; echo heard >&2", 9.0), ("printf 'b=\x1e\\n%s\\n' 'c=\\n'", 9.0), ("echo d=4", 9.0)]
+    scripts = [("echo a=1; echo heard >&2", 9.0), ("printf 'b=\x1e\\n%s\\n' 'c=\\n\x1d'", 9.0), ("echo d=4\n\n", 9.0)]
     with session(app) as opened:
         opened.ahead("one", scripts)
         answers = [opened.run("any", text, timeout_s=limit_s) for text, limit_s in scripts]
         assert [answer.pairs for answer in answers] == [
             (("a", "1"),),
-            (("b", "\x1e"), ("c", "\\n")),
+            (("b", "\x1e"), ("c", "\\n\x1d")),
             (("d", "4"),),
         ]
 

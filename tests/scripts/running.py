@@ -19,6 +19,7 @@ from releases import steps
 from releases.answer import Answer
 from releases.layout import Layout, Release
 from releases.line import command
+from releases.lines import chained, request
 from releases.manifest import FILE, FOLDER, LINK, Entry, Manifest
 from releases.plan import Step
 from releases.scripts import quoted, render, source
@@ -40,8 +41,8 @@ HOSTILE = (
 NOBODY = 65534
 # What a host needs that has nothing but busybox, flock (of util-linux) and a shell.
 APPLETS = (
-    "awk base64 cat chmod cp cut date df du env find grep gzip head id kill ln ls mkdir mv paste readlink rm sed setsid"
-    " sh sha256sum sleep sort stat sync tail tar timeout touch tr true uname wc xargs zcat"
+    "awk base64 cat chmod cmp cp cut date df du env find grep gzip head id kill ln ls mkdir mv paste readlink rm sed"
+    " setsid sh sha256sum sleep sort stat sync tail tar timeout touch tr true uname wc xargs zcat"
 )
 
 
@@ -241,18 +242,18 @@ class Talk:
         """Has it the lock by now?"""
         return f"\nREADY {self.word}\n".encode() in self.out.data
 
-    def send(self, script: str, before: str = "") -> None:
+    def send(self, line: bytes) -> None:
         """Send one line."""
         assert self.process.stdin
-        escaped = script.replace("\\", "\\\\").replace("\n", "\\n")
-        self.process.stdin.write(f"{before}{escaped}\n".encode("utf-8", "surrogateescape"))
+        self.process.stdin.write(line)
         self.process.stdin.flush()
 
-    def begin(self, step: Step | str, *, limit_s: int = 60, event: Mapping[str, object] | None = None) -> None:
-        """Send a step, and do not wait for its end."""
+    def begin(self, *steps: Step | str, limit_s: int = 60, event: Mapping[str, object] | None = None) -> None:
+        """Send steps as one line, and do not wait for their end."""
         self.out.data.clear()
         self.err.data.clear()
-        self.send(step if isinstance(step, str) else render(step, event=event), f"{limit_s} ")
+        scripts = (step if isinstance(step, str) else render(step, event=event) for step in steps)
+        self.send(chained([request((script, limit_s)) for script in scripts]))
 
     def result(self) -> Ran:
         """Wait for the end of the step."""

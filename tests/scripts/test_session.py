@@ -76,7 +76,7 @@ def test_the_end_of_a_step_is_not_told_when_its_session_was_killed(here: Here) -
     """P12: who carries steps must not go on, on other hosts, as if this one could be asked for the next."""
     with here.session() as talk:
         waits = f"echo $$ >'{here.base}/step'; until [ -e '{here.base}/go' ]; do sleep 0.05; done"
-        talk.begin(f"{waits}\x1e60 touch '{here.base}/next'")
+        talk.begin(waits, f"touch '{here.base}/next'")
         pids(here, "step")
         talk.process.kill()
         talk.process.wait()
@@ -85,6 +85,21 @@ def test_the_end_of_a_step_is_not_told_when_its_session_was_killed(here: Here) -
         assert not talk.out.thread.is_alive()
         assert (b"END" in talk.out.data, (here.base / "next").exists()) == (False, False)
     assert takes_the_lock(here)
+
+
+@pytest.mark.parametrize("before", [(), ("true",)])
+def test_a_line_that_was_cut_short_is_closed_once(here: Here, before: tuple[str, ...]) -> None:
+    """By the first step that journals, whatever comes before it; those behind it find its line whole."""
+    here.own()
+    (here.private / "journal.jsonl").write_text('{"event":"live","depl')
+    here.release(A, {"x": "1"})
+    publish = steps.publish(here.layout, A, None)
+    with here.session() as talk:
+        talk.begin(*before, publish, publish, event={"event": "step", "step": "publish"})
+        until(lambda: talk.out.data.count(b"END") == len(before) + 2, what="the end of all")
+    cut, *lines = (here.private / "journal.jsonl").read_text().splitlines()
+    assert cut == '{"event":"live","depl'
+    assert [json.loads(line)["state"] for line in lines] == ["begin", "end"] * 2
 
 
 def test_a_step_has_a_limit(here: Here) -> None:
@@ -148,7 +163,7 @@ def test_a_session_that_hears_nothing_gives_up(here: Here) -> None:
 def test_bye_ends_a_session_at_once(here: Here) -> None:
     """And the lock is free."""
     with here.session() as talk:
-        talk.send("bye")
+        talk.send(b"bye\n")
         assert talk.process.wait(5) == 0
         assert takes_the_lock(here)
 
@@ -176,13 +191,13 @@ def test_a_runner_that_is_killed_ends_the_session_with_the_next_beat(here: Here)
     with here.session() as talk:
         assert talk.run("echo a=1").answer.one("a") == "1"
         for _ in range(3):
-            talk.send("")
+            talk.send(b"\n")
         assert talk.run("echo b=$PPID").answer.one("b")
         talk.begin(f"echo $$ >{here.base}/step; exec sleep 600")
         (step,) = pids(here, "step")
         runner = parent(parent(step))
         os.kill(runner, signal.SIGKILL)
-        talk.send("")
+        talk.send(b"\n")
         talk.process.wait(20)
         os.kill(step, signal.SIGKILL)
 

@@ -13,7 +13,22 @@ from tests.scripts.running import HOSTILE, A, B, Here, Ran
 from tests.sshd import toolbox
 
 TOOLS = (
-    *("awk", "base64", "cat", "cut", "date", "flock", "grep", "gzip", "mkdir", "paste", "printf", "readlink", "rm"),
+    *(
+        "awk",
+        "base64",
+        "cat",
+        "cmp",
+        "cut",
+        "date",
+        "flock",
+        "grep",
+        "gzip",
+        "mkdir",
+        "paste",
+        "printf",
+        "readlink",
+        "rm",
+    ),
     *("sed", "setsid", "sha256sum", "sleep", "stat", "sync", "tail", "timeout", "tr", "wc", "xargs", "zcat"),
 )
 NAMES = (*HOSTILE, "end\n", "tab\t", "%s", "~", "#x", "a=b", "\x01\x7f", os.fsdecode(b"\xff\xfe latin"))
@@ -54,15 +69,20 @@ def test_a_release_as_it_was_built_is_whole(account: Here, release: Release, dir
     assert not list(account.base.rglob("pwned"))
 
 
-@pytest.mark.parametrize("how", ["none", "fails", "says nothing"])
-def test_openssl_only_makes_it_faster(account: Here, release: Release, directory: Path, how: str) -> None:
-    """Where there is none, or one that does not do, each file is looked at one by one."""
+@pytest.mark.parametrize(
+    ("tool", "how"),
+    [("openssl", "none"), ("openssl", "fails"), ("openssl", "says nothing"), ("cmp", "none"), ("cmp", "fails")],
+)
+def test_a_tool_only_makes_it_faster(account: Here, release: Release, directory: Path, tool: str, how: str) -> None:
+    """Where there is no openssl and no cmp, or one that does not do, each file is looked at one by one."""
     tools = account.base / "tools"
     toolbox(tools, *TOOLS)
     (tools / "sh").symlink_to(account.sh)
+    if tool == "cmp":
+        (tools / tool).unlink()
     if how != "none":
-        (tools / "openssl").write_text(f"#!/bin/sh\nexit {int(how == 'fails')}\n")
-        (tools / "openssl").chmod(0o755)
+        (tools / tool).write_text(f"#!/bin/sh\nexit {int(how == 'fails')}\n")
+        (tools / tool).chmod(0o755)
     account.path = str(tools)
     assert tuple(verify(account, release).answer) == ()
     (directory / "plain").write_text("y")
