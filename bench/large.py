@@ -60,13 +60,15 @@ def streamed(rounds: int) -> tuple[list[float], list[float], float]:
         ours.ready()
         for number in range(rounds):
             _random(shop.folder / "big")
+            os.sync()  # or who comes next waits for what was written before
             most = max(most, peak_mb(shop, ours, "deploy")[1])
             waits = [json.loads(line) for line in record.read_text().splitlines()]
             ours_s.append([wait["s"] for wait in waits if wait["kind"] == "payload"][-1])
+            os.sync()
             began = time.monotonic()
             ssh = ["ssh", "-p", str(shop.port), "-F", f"{shop.home}/.ssh/config", f"{shop.sshd.user}@127.0.0.1"]
             with (shop.folder / "big").open("rb") as file:
-                subprocess.run([*ssh, f"cat >{shop.above}/copy"], stdin=file, env=shop.environ, check=True)
+                subprocess.run([*ssh, f"cat >{shop.above}/copy-{number}"], stdin=file, env=shop.environ, check=True)
             cat_s.append(time.monotonic() - began)
             print(f"  1 GB, round {number + 1}: {ours_s[-1]:.1f} s, cat {cat_s[-1]:.1f} s, {most:.0f} MB", flush=True)
     return ours_s, cat_s, most

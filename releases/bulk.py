@@ -13,17 +13,18 @@ from .errors import OutcomeUnknown, StepFailed
 from .line import Line
 from .streams import Stream, Tail, behind_greeting, feed, text_of
 
-UNPACK = "tar -xzpof -"  # what a release is sent to
+UNPACK = 'tar -x"$option"pof -'  # what a release is sent to; the option is "z" where it is compressed
 # Where it can be had, its lock is held until the command has ended, and it has the word in it if that went well. One
 # whose deploy is dead may not have ended yet: it is not waited for.
 HOLD = '[ -z "$3" ] || { (: >>"$3") 2>/dev/null && exec 8>>"$3" && flock -n 8 && : >"$3" && echo && echo "$2"; }'
 TOLD = 'code=$?; [ $code != 0 ] || [ -z "$3" ] || echo "$2" >>"$3"; exit $code'
 # As in main.sh: a far end that nobody talks to any more, be it with a beat, does not stay.
 LIMIT = """
-  limit=
-  until [ -n "$limit" ]; do
-    limit=$(exec timeout "$4" /bin/sh -c 'IFS= read -r limit && printf %s "$limit"') || exit
+  first=
+  until [ -n "$first" ]; do
+    first=$(exec timeout "$4" /bin/sh -c 'IFS= read -r first && printf %s "$first"') || exit
   done
+  limit=${first%% *} option=${first#* }
 """
 
 _CAUSES = ("Permission denied", "No space left on device", "Disk quota exceeded", "Read-only file system")
@@ -51,7 +52,7 @@ class Bulk:
                     channel.sendall(b"\n")
 
     def _waiting(self, command: str, directory: str, hold: str) -> paramiko.Channel:
-        """A channel on which a line with its limit is waited for, and all else goes to the *command*."""
+        """A channel on which a line with its limit and option is waited for, and all else goes to the *command*."""
         program = f'{LIMIT}cd "$1" || exit; {HOLD}; timeout -k 5 "$limit" {command}; {TOLD}'
         patience_s = math.ceil(self.line.limits.lock_s)
         words = directory, self._word.decode(), hold, str(patience_s)
@@ -65,10 +66,12 @@ class Bulk:
         write: Callable[["Stream"], None],
         *,
         timeout_s: float = 600.0,
+        option: str = "",
         hold: str = "",
         behind: Callable[[], None] = lambda: None,
     ) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
+        To the command ``"$option"`` is the *option*, which need not be known when it is made ready.
 
         Once all is written, and it is known that the file *hold* is locked (``flock``) until the command has ended,
         *behind* is called: what follows may be sent, and wait for that lock. The file is empty then, unless the command
@@ -85,7 +88,7 @@ class Bulk:
         said = Tail(channel, self._word)
         stream = Stream(channel, self.line.unknown, self.line.lives)
         try:
-            stream.write(b"%d\n" % limit)
+            stream.write(b"%d %s\n" % (limit, option.encode()))
             write(stream)
             stream.end()
             if said.begun(limit):

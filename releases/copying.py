@@ -14,7 +14,7 @@ from .errors import Refused, StepFailed
 from .fleet import Fleet
 from .layout import Release
 from .manifest import FILE, LINK, Difference, Entry, Manifest
-from .payload import CHUNK_BYTES
+from .packing import CHUNK_BYTES
 from .plan import Step
 from .shipping import bases, deliver
 from .surveyed import Surveyed
@@ -65,6 +65,10 @@ class Copied:
     def target(self, entry: Entry) -> str:
         """Where a link leads."""
         return self.copy.targets[entry.path]
+
+    def shrinks(self, difference: Difference) -> bool:
+        """It cannot be looked at before it comes."""
+        return True
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """As many bytes as the manifest says, or `StepFailed` when they are others."""

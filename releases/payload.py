@@ -1,23 +1,22 @@
-"""What travels to a host: one compressed tar stream, in which what the host has already is a hard link."""
+"""What travels to a host: one tar stream, in which what the host has already is a hard link."""
 
 import os
 import stat
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from .build import Build
 from .errors import Refused
 from .headers import header
 from .layout import Release
 from .manifest import FILE, FOLDER, LINK, Difference, Entry, Manifest
+from .packing import CHUNK_BYTES, SAMPLE_BYTES, BinaryWriter, Packed, Plain, shrinks
 
-CHUNK_BYTES = 1 << 18
-SAMPLE_BYTES = 1 << 14
-GZIP = 31  # zlib's window of 2**15 bytes, with the header and check sum of gzip
+LARGE_BYTES = 1 << 20  # files of which it is looked whether they shrink, before anything is sent
+DENSE = 0.9  # with so much in large files that do not shrink, it would take longer to unpack than to send
 
 
 class Source(Protocol):
@@ -32,6 +31,9 @@ class Source(Protocol):
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Exactly as many bytes as the manifest says; asked for in its order."""
+
+    def shrinks(self, difference: Difference) -> bool:
+        """Is it worth to compress what is sent?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ class Built:
         """Exactly as many bytes as the manifest says, or `Refused`."""
         return _content(entry, self.build)
 
-
-class BinaryWriter(Protocol):
-    """Takes bytes; whatever it answers is ignored."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take all of *data*, or raise."""
+    def shrinks(self, difference: Difference) -> bool:
+        """Not where nearly all of it is in large files that do not."""
+        large = [entry for entry in difference.sent if entry.kind == FILE and entry.size_bytes >= LARGE_BYTES]
+        enough = DENSE * difference.bytes_sent
+        if not large or sum(entry.size_bytes for entry in large) < enough:
+            return True
+        return sum(entry.size_bytes for entry in large if not _shrinks(entry, self.build)) < enough
 
 
 def stream(
@@ -72,18 +75,21 @@ def stream(
     into: BinaryWriter,
     progress: Callable[[int], None],
     mtime: int,
+    packs: bool = True,
 ) -> None:
     """Write *source* to *into* for ``tar -xzpof -`` in ``releases/``; *record* becomes the file RELEASE.
+
+    Without *packs* it is for ``tar -xpof -``.
 
     The manifest comes along as ``.manifest.gz``, which the check on the host takes away again.
     What is the same is a hard link into *base*, which therefore must lie beside. *progress* gets the bytes of
     each piece sent, before compression; their sum is ``difference.bytes_sent``. The same build is the same
     stream. Holds one chunk in memory, whatever the size of a file.
 
-    `Refused` when a file is not what the manifest says; the stream then ends short, and gzip on the host
-    notices.
+    `Refused` when a file is not what the manifest says; the stream then ends short, and the host notices: gzip, tar,
+    or the check.
     """
-    payload = _Payload(into, release.name, mtime)
+    payload = _Payload(Packed(into) if packs else Plain(into), release.name, mtime)
     payload.folder("", 0o755)
     payload.record("RELEASE", record)
     payload.record(".manifest.gz", source.manifest.packed())
@@ -101,10 +107,9 @@ def stream(
 class _Payload:
     """Members below one folder."""
 
-    def __init__(self, into: BinaryWriter, top: str, mtime: int) -> None:
+    def __init__(self, into: Packed | Plain, top: str, mtime: int) -> None:
         self.into, self.top, self.mtime = into, top, mtime
         self.size_bytes = 0
-        self.gzip, self.packs = zlib.compressobj(1, zlib.DEFLATED, GZIP), True
 
     def folder(self, path: str, mode: int) -> None:
         """A folder its owner may write to: what comes next goes into it."""
@@ -130,39 +135,27 @@ class _Payload:
         elif entry.kind == FILE:
             self._member(entry.path, tarfile.REGTYPE, _unwritable(entry), size_bytes=entry.size_bytes)
             for chunk in source.content(entry):
-                self._pack(len(chunk) < SAMPLE_BYTES or _shrinks(chunk))
+                self.into.expect(chunk)
                 self._write(chunk)
                 progress(len(chunk))
             self._fill(tarfile.BLOCKSIZE)
 
     def end(self) -> None:
-        """The two empty blocks that say so, and the rest of what gzip holds back."""
+        """The two empty blocks that say so."""
         self._write(tarfile.NUL * 2 * tarfile.BLOCKSIZE)
         self._fill(tarfile.RECORDSIZE)
-        self.into.write(self.gzip.flush())
+        self.into.end()
 
     def _member(self, path: str, kind: bytes, mode: int, *, size_bytes: int = 0, target: str = "") -> None:
         name = f"{self.top}/{path}".rstrip("/")
         self._write(header(name, kind, mode, self.mtime, size_bytes=size_bytes, target=target))
-
-    def _pack(self, packs: bool) -> None:
-        """Compress what comes next, or do not: gzip reads on where one part of it ends and another begins."""
-        if packs is not self.packs:
-            self.into.write(self.gzip.flush())
-            self.gzip, self.packs = zlib.compressobj(int(packs), zlib.DEFLATED, GZIP), packs
 
     def _fill(self, multiple: int) -> None:
         self._write(tarfile.NUL * (-self.size_bytes % multiple))
 
     def _write(self, block: bytes) -> None:
         self.size_bytes += len(block)
-        if packed := self.gzip.compress(block):
-            self.into.write(packed)
-
-
-def _shrinks(chunk: bytes) -> bool:
-    """Whether it is worth to be compressed: what is compressed already would only take its time."""
-    return len(zlib.compress(chunk[:SAMPLE_BYTES], 1)) < 0.95 * SAMPLE_BYTES
+        self.into.write(block)
 
 
 def _content(entry: Entry, build: Build) -> Iterator[bytes]:
@@ -170,12 +163,8 @@ def _content(entry: Entry, build: Build) -> Iterator[bytes]:
     if entry.path in build.files:
         yield build.files[entry.path]
         return
-    with _unchanged(entry):
-        file = open(build.tree / entry.path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115
-    with file:
+    with _opened(entry, build) as file:
         left = entry.size_bytes
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _changed(entry)
         while chunk := file.read(min(left + 1, CHUNK_BYTES)):
             left -= len(chunk)
             if left < 0:
@@ -183,6 +172,26 @@ def _content(entry: Entry, build: Build) -> Iterator[bytes]:
             yield chunk
         if left:
             raise _changed(entry)
+
+
+def _shrinks(entry: Entry, build: Build) -> bool:
+    """Does a file, where it begins, in the middle or where it ends?"""
+    if entry.path in build.files:
+        return shrinks(build.files[entry.path])
+    with _opened(entry, build) as file:
+        starts = (0, entry.size_bytes // 2, entry.size_bytes - SAMPLE_BYTES)
+        return any(shrinks(os.pread(file.fileno(), SAMPLE_BYTES, start)) for start in starts)
+
+
+@contextmanager
+def _opened(entry: Entry, build: Build) -> Iterator[BinaryIO]:
+    """A file of the tree, or `Refused` where it is none any more."""
+    with _unchanged(entry):
+        file = open(build.tree / entry.path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _changed(entry)
+        yield file
 
 
 def _without_waiting(path: str, flags: int) -> int:

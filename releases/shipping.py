@@ -98,9 +98,13 @@ def deliver(
 
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
-        write = partial(stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime)
+        packs = source.shrinks(needed)
+        write = partial(
+            stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime, packs=packs
+        )
         bulk, (command, directory, hold) = fleet.session(name, step.label).bulk, fleet.unpacking(name)
         sends, limit_s = lambda into: write(into=into), step.timeout_s
-        bulk.send(step.label, command, directory, sends, timeout_s=limit_s, hold=hold, behind=behind)
+        option = "z" if packs else ""
+        bulk.send(step.label, command, directory, sends, timeout_s=limit_s, option=option, hold=hold, behind=behind)
     fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
     remember(shipment.release, shipment.manifest.packed())

@@ -71,17 +71,20 @@ def built(tree: Path, files: dict[str, bytes] | None = None) -> Build:
     return Build(tree, Manifest.of(entries), "folder", files, "", dirty=False)
 
 
-def packed(build: Build, found: Difference, base: Release | None = None, release: Release = NEW) -> bytes:
+def packed(
+    build: Build, found: Difference, base: Release | None = None, release: Release = NEW, *, packs: bool = True
+) -> bytes:
     """The stream as bytes."""
-    into = io.BytesIO()
-    stream(Built(build), release, found, base, b"{}\n", into=into, progress=lambda _: None, mtime=1_700_000_000)
+    into, when = io.BytesIO(), 1_700_000_000
+    stream(Built(build), release, found, base, b"{}\n", into=into, progress=lambda _: None, mtime=when, packs=packs)
     return into.getvalue()
 
 
-def extract(tar: tuple[str, ...], stream_: bytes, releases: Path) -> None:
+def extract(tar: tuple[str, ...], stream_: bytes, releases: Path, *, packs: bool = True) -> None:
     """As the host does, and not a word of complaint."""
     releases.mkdir(exist_ok=True)
-    ended = subprocess.run([*tar, "-xzpof", "-"], input=stream_, cwd=releases, capture_output=True)
+    options = "-xzpof" if packs else "-xpof"
+    ended = subprocess.run([*tar, options, "-"], input=stream_, cwd=releases, capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
@@ -113,11 +116,12 @@ def promised(build: Build) -> dict[str, tuple[int, str]]:
     return {e.path: (more[e.kind](e.mode), e.sha256) for e in build.manifest.entries} | ours
 
 
+@pytest.mark.parametrize("packs", [True, False], ids=["compressed", "as it is"])
 @pytest.mark.parametrize("tar", TARS, ids=" ".join)
-def test_a_host_unpacks_exactly_the_manifest(tar: tuple[str, ...], tree: Path, tmp_path: Path):
+def test_a_host_unpacks_exactly_the_manifest(tar: tuple[str, ...], tree: Path, tmp_path: Path, packs: bool):
     """Hostile, long and binary names, empty folders, links, modes: all of it, and no more."""
     build = built(tree, {".release/web": b"#!/bin/sh\nexec web\n"})
-    extract(tar, packed(build, difference(build.manifest, None)), tmp_path / "releases")
+    extract(tar, packed(build, difference(build.manifest, None), packs=packs), tmp_path / "releases", packs=packs)
     assert seen(tmp_path / "releases" / NEW.name) == promised(build)
     assert (tmp_path / "releases" / NEW.name).stat().st_mode & 0o7777 == 0o755
 
@@ -235,3 +239,40 @@ def test_what_is_compressed_already_is_sent_as_it_is(tar: tuple[str, ...], tmp_p
     extract(tar, payload, tmp_path / "releases")
     for name in ("a.jpg", "b.txt", "c.jpg"):
         assert (tmp_path / "releases" / NEW.name / name).read_bytes() == (tree / name).read_bytes()
+
+
+MB = 1 << 20
+MADE_OF = {
+    "a video": ({"a.mp4": os.urandom(3 * MB), "index.html": b"<p>" * 1000}, False),
+    "a text": ({"a.sql": b"insert into " * MB}, True),
+    "a video and as much text": ({"a.mp4": os.urandom(3 * MB), "a.sql": b"select " * (MB // 2)}, True),
+    "a thousand pictures": ({f"{number}.jpg": os.urandom(4096) for number in range(1000)}, True),
+    "an image of a disk, with a picture where it begins": ({"disk": os.urandom(MB) + bytes(2 * MB)}, True),
+    "nothing": ({}, True),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF)
+def test_only_what_shrinks_is_worth_the_time_that_unpacking_takes(name: str, tmp_path: Path):
+    """gzip reads through a gigabyte that is only wrapped as slowly as through one that is compressed."""
+    files, shrinks = MADE_OF[name]
+    for path, content in files.items():
+        (tmp_path / path).write_bytes(content)
+    build = built(tmp_path)
+    assert Built(build).shrinks(difference(build.manifest, None)) == shrinks
+
+
+def test_pieces_that_are_not_worth_a_packet_wait_for_each_other(tmp_path: Path):
+    """A header alone is none."""
+
+    class Pieces(list[int]):
+        def write(self, data: bytes) -> None:
+            self.append(len(data))
+
+    for number in range(1000):
+        (tmp_path / str(number)).write_bytes(b"x")
+    build, pieces = built(tmp_path), Pieces()
+    found = difference(build.manifest, None)
+    stream(Built(build), NEW, found, None, b"", into=pieces, progress=lambda _: None, mtime=0, packs=False)
+    assert min(pieces[:-1]) >= 1 << 18
+    assert sum(pieces) > 1000 * 1024

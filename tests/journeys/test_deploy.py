@@ -1,5 +1,7 @@
 """A deploy and a rollback, end to end over a real sshd."""
 
+import os
+
 import pytest
 
 from tests.app import App
@@ -24,6 +26,21 @@ def test_a_second_deploy_sends_only_what_changed(app: App) -> None:
     assert sent["bytes"] == 2
     first, second = (app.root / "releases" / name / "big" for name in app.releases)
     assert first.stat().st_ino == second.stat().st_ino
+
+
+def test_what_would_not_shrink_is_sent_as_it_is(app: App) -> None:
+    """And what is the same is linked, as ever."""
+    video = os.urandom(3 << 20)
+    (app.folder / "video").write_bytes(video)
+    app.deploy("v1")
+    (app.folder / "video").write_bytes(os.urandom(3 << 20))
+    app.deploy("v2")
+    app.deploy("v3")
+    assert app.live == "v3"
+    first, second, third = (app.root / "releases" / name / "video" for name in app.releases)
+    assert (first.read_bytes() == video, second.read_bytes() == third.read_bytes()) == (True, True)
+    assert second.stat().st_ino == third.stat().st_ino
+    assert app.run("verify").code == 0
 
 
 def test_deploying_what_is_live_changes_nothing(app: App) -> None:
