@@ -14,6 +14,7 @@ from .filling import leads_out, points_out
 from .manifest import FILE, FOLDER, LINK, Entry
 
 RESERVED = ("RELEASE", ".release", ".manifest.gz")
+PIECE_BYTES = 1 << 18
 KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a fifo",
@@ -55,19 +56,20 @@ def shipped(tree: Path, exclusion: Exclusion) -> list[Entry]:
     """Files, folders and links of *tree*, in no order.
 
     `Refused`, by name, for a link out of the tree, a socket, fifo or device, what can't be read, and our
-    own names. 20 000 files of 8 kB take half a second; threads made it twice as long.
+    own names. 25 000 files of 20 kB take 0.7 s, of which half are their digests; threads made it longer.
     """
     found = sorted(_walk(tree, exclusion))
     for path in RESERVED:
         if any(path == there for there, _ in found):
             raise Refused(f"{path!r} is reserved: every release has one of ours", hint="rename or exclude it")
-    return [_entry(tree, path, mode) for path, mode in found]
+    piece = memoryview(bytearray(PIECE_BYTES))
+    return [_entry(tree, path, mode, piece) for path, mode in found]
 
 
-def _entry(tree: Path, path: str, mode: int) -> Entry:
+def _entry(tree: Path, path: str, mode: int, piece: memoryview) -> Entry:
     if stat.S_ISDIR(mode):
         return Entry(path, FOLDER | mode & 0o777, "-", 0)
-    return _link(tree, path) if stat.S_ISLNK(mode) else _file(tree, path, mode)
+    return _link(tree, path) if stat.S_ISLNK(mode) else _file(tree, path, mode, piece)
 
 
 def _walk(tree: Path, exclusion: Exclusion) -> Iterator[tuple[str, int]]:
@@ -94,11 +96,15 @@ def _listed(tree: Path, folder: str) -> list[tuple[str, int]]:
         raise _unreadable(folder or str(tree), error) from error
 
 
-def _file(tree: Path, path: str, mode: int) -> Entry:
+def _file(tree: Path, path: str, mode: int, piece: memoryview) -> Entry:
+    """Read into *piece*, which is for all of them: `hashlib.file_digest` makes one of its own for each."""
+    digest, size_bytes = hashlib.sha256(), 0
     try:
-        with open(tree / path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return Entry(path, FILE | mode & 0o777, digest, os.fstat(file.fileno()).st_size)
+        with open(f"{tree}/{path}", "rb", buffering=0) as file:
+            while read := file.readinto(piece):
+                digest.update(piece[:read])
+                size_bytes += read
+        return Entry(path, FILE | mode & 0o777, digest.hexdigest(), size_bytes)
     except OSError as error:
         raise _unreadable(path, error) from error
 
