@@ -17,6 +17,7 @@ UNPACK = 'tar -x"$option"pof -'  # what a release is sent to; the option is "z" 
 # Where it can be had, its lock is held until the command has ended, and it has the word in it if that went well. One
 # whose deploy is dead may not have ended yet: it is not waited for.
 HOLD = '[ -z "$3" ] || { (: >>"$3") 2>/dev/null && exec 8>>"$3" && flock -n 8 && : >"$3" && echo && echo "$2"; }'
+# Of a tar that is not compressed it says no more than that tar has ended: what is not there the check misses.
 TOLD = 'code=$?; [ $code != 0 ] || [ -z "$3" ] || echo "$2" >>"$3"; exit $code'
 # As in main.sh: a far end that nobody talks to any more, be it with a beat, does not stay.
 LIMIT = """
@@ -71,8 +72,8 @@ class Bulk:
         behind: Callable[[], None] = lambda: None,
     ) -> None:
         """Run *command* in *directory* on a channel of its own, with what *write* writes as its stdin.
-        To the command ``"$option"`` is the *option*, which need not be known when it is made ready.
 
+        The command finds *option* in ``$option``: chosen when it is sent to, not when its channel was opened.
         Once all is written, and it is known that the file *hold* is locked (``flock``) until the command has ended,
         *behind* is called: what follows may be sent, and wait for that lock. The file is empty then, unless the command
         has ended with 0.

@@ -19,6 +19,8 @@ from .sockets import Begun, dialed
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs a traceback of what it raises, too
 
+REKEY_BYTES = 1 << 37  # twice what OpenSSH allows a pair of keys
+
 
 class _Strict(paramiko.MissingHostKeyPolicy):
     """Refuse a host that no known_hosts file names (fabric's own policy takes anybody)."""
@@ -178,6 +180,9 @@ def _transport(*args: Any, **more: Any) -> paramiko.Transport:
     transport = _Transport(*args, **more)
     options = transport.get_security_options()
     options.ciphers = sorted(options.ciphers, key=lambda name: not name.startswith("aes128-gcm"))
+    # New keys are sshd's to ask for, as its RekeyLimit says. Where paramiko begins with it, and a channel is closed
+    # before sshd has heard of that, it waits for itself: it may answer only with new keys, and is who makes them.
+    transport.packetizer.REKEY_BYTES = REKEY_BYTES
     return transport
 
 

@@ -23,8 +23,11 @@ class Packed:
         self._gzip, self._packs = zlib.compressobj(1, zlib.DEFLATED, GZIP), True
 
     def expect(self, chunk: bytes) -> None:
-        """Before *chunk*: gzip reads on where one part of it ends and another begins."""
-        packs = len(chunk) < SAMPLE_BYTES or shrinks(chunk)
+        """Choose for what comes next: compress, or only wrap.
+
+        By *chunk*, which it begins with. gzip reads on where one part of it ends and another begins.
+        """
+        packs = len(chunk) < SAMPLE_BYTES or shrinks(chunk[:SAMPLE_BYTES])
         if packs is not self._packs:
             self.into.write(self._gzip.flush())
             self._gzip, self._packs = zlib.compressobj(int(packs), zlib.DEFLATED, GZIP), packs
@@ -46,10 +49,13 @@ class Plain:
         self.into, self._held = into, bytearray()
 
     def expect(self, chunk: bytes) -> None:
-        """Whatever comes."""
+        """Choose nothing."""
 
     def write(self, block: bytes) -> None:
         """Take *block*."""
+        if not self._held and len(block) >= CHUNK_BYTES:
+            self.into.write(block)
+            return
         self._held += block
         if len(self._held) >= CHUNK_BYTES:
             self.end()
@@ -60,6 +66,6 @@ class Plain:
         self._held.clear()
 
 
-def shrinks(chunk: bytes) -> bool:
+def shrinks(sample: bytes) -> bool:
     """Whether it is worth to be compressed: what is compressed already would only take its time."""
-    return len(zlib.compress(chunk[:SAMPLE_BYTES], 1)) < 0.95 * SAMPLE_BYTES
+    return len(zlib.compress(sample, 1)) < 0.95 * len(sample)

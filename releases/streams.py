@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import paramiko
 
@@ -114,8 +115,13 @@ class Stream:
         self.channel, self.lost, self.lives = channel, lost, lives
 
     def write(self, data: bytes) -> int:
-        """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading."""
-        self._do(lambda: self.channel.sendall(data))
+        """Send all of *data*; `OutcomeUnknown` when the line drops or the far side stops reading.
+
+        Packet by packet: paramiko copies what is left behind each, which is most of a large piece.
+        """
+        packet = self.channel.out_max_packet_size - 64  # as paramiko has it
+        for at in range(0, len(data), packet):
+            self._do(partial(self.channel.sendall, data[at : at + packet]))
         self.lives()
         return len(data)
 

@@ -50,7 +50,7 @@ def sent(content: bytes) -> bytes:
     source, into = io.BytesIO(content), io.BytesIO()
     copied = Copied(Copy.of(A, "web1", WHOLE, told(b"../x")), lambda count: source.read(min(count, 2)))
     needed: Difference = difference(WHOLE, None)
-    stream(copied, Release(A.name), needed, None, b"{}", into=into, progress=lambda _: None, mtime=0)
+    stream(copied, Release(A.name), needed, None, b"{}", into=into, progress=lambda _: None, mtime=0, packs=True)
     return into.getvalue()
 
 

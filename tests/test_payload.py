@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -170,14 +170,15 @@ def test_progress_adds_up_to_what_the_plan_announced(tree: Path):
     """A bar that is full at the end, and moves within a large file."""
     build, steps = built(tree, {".release/web": b"exec web"}), list[int]()
     found = difference(build.manifest, None)
-    stream(Built(build), NEW, found, None, b"{}", into=io.BytesIO(), progress=steps.append, mtime=0)
+    stream(Built(build), NEW, found, None, b"{}", into=io.BytesIO(), progress=steps.append, mtime=0, packs=True)
     assert sum(steps) == found.bytes_sent
     assert max(steps) < 700_001
 
 
+@pytest.mark.parametrize("packs", [True, False], ids=["compressed", "as it is"])
 @pytest.mark.parametrize("change", ["grown", "shrunk", "gone", "a link", "a fifo", "a folder"])
-def test_a_file_that_changes_meanwhile_is_refused_by_name(change: str, tree: Path):
-    """And the stream ends short, so that no host takes it for whole."""
+def test_a_file_that_changes_meanwhile_is_refused_by_name(change: str, tree: Path, packs: bool):
+    """And the stream ends short, so that no host takes it for whole: gzip notices, or the check does."""
     build, into = built(tree), io.BytesIO()
     file = tree / "big"
     match change:
@@ -196,11 +197,15 @@ def test_a_file_that_changes_meanwhile_is_refused_by_name(change: str, tree: Pat
             file.mkdir()
     found = difference(build.manifest, None)
     with pytest.raises(Refused, match="'big' changed"):
-        stream(Built(build), NEW, found, None, b"{}", into=into, progress=lambda _: None, mtime=0)
-    assert subprocess.run(["gzip", "-t"], input=into.getvalue(), capture_output=True).returncode
+        stream(Built(build), NEW, found, None, b"{}", into=into, progress=lambda _: None, mtime=0, packs=packs)
+    if packs:
+        assert subprocess.run(["gzip", "-t"], input=into.getvalue(), capture_output=True).returncode
+    else:
+        assert b"secret" not in into.getvalue()  # which comes behind it
 
 
-def test_memory_does_not_grow_with_a_file(tmp_path: Path):
+@pytest.mark.parametrize("packs", [True, False], ids=["compressed", "as it is"])
+def test_memory_does_not_grow_with_a_file(tmp_path: Path, packs: bool):
     """300 MiB go through, and the process grows by less than 16."""
     program = """
 import resource, sys
@@ -215,12 +220,12 @@ manifest = Manifest.of([Entry("big", FILE | 0o644, "0" * 64, 300 << 20)])
 build = Build(Path(sys.argv[1]), manifest, "folder", {}, "", False)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 stream(Built(build), Release("20310504T030201Z-00000001"), difference(manifest, None), None, b"", into=Nowhere(),
-       progress=lambda n: None, mtime=0)
+       progress=lambda n: None, mtime=0, packs=bool(sys.argv[2:]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     with (tmp_path / "big").open("wb") as file:
         file.truncate(300 << 20)
-    command = [sys.executable, "-c", program, str(tmp_path)]
+    command = [sys.executable, "-c", program, str(tmp_path), *(["packs"] if packs else [])]
     grown_kib = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown_kib < 16 << 10
 
@@ -242,24 +247,41 @@ def test_what_is_compressed_already_is_sent_as_it_is(tar: tuple[str, ...], tmp_p
 
 
 MB = 1 << 20
-MADE_OF = {
-    "a video": ({"a.mp4": os.urandom(3 * MB), "index.html": b"<p>" * 1000}, False),
-    "a text": ({"a.sql": b"insert into " * MB}, True),
-    "a video and as much text": ({"a.mp4": os.urandom(3 * MB), "a.sql": b"select " * (MB // 2)}, True),
-    "a thousand pictures": ({f"{number}.jpg": os.urandom(4096) for number in range(1000)}, True),
-    "an image of a disk, with a picture where it begins": ({"disk": os.urandom(MB) + bytes(2 * MB)}, True),
-    "nothing": ({}, True),
+# What is changed, what is as it was, and whether it shrinks.
+MADE_OF: dict[str, tuple[Callable[[], dict[str, bytes]], int, bool]] = {
+    "a video": (lambda: {"a.mp4": os.urandom(3 * MB), "index.html": b"<p>" * 1000}, 0, False),
+    "an archive, with a table where it ends": (lambda: {"a.zip": os.urandom(2 * MB) + b"name" * 5_000}, 0, False),
+    "a text": (lambda: {"a.sql": b"insert into " * MB}, 0, True),
+    "a video and as much text": (lambda: {"a.mp4": os.urandom(3 * MB), "a.sql": b"select " * (MB // 2)}, 0, True),
+    "a thousand pictures": (lambda: {f"{number}.jpg": os.urandom(4096) for number in range(1000)}, 0, True),
+    "an image of a disk": (lambda: {"disk": os.urandom(MB) + bytes(2 * MB)}, 0, True),
+    "a picture among a thousand files that are there": (lambda: {"a.jpg": os.urandom(MB)}, 1000, True),
+    "nothing": (dict, 0, True),
 }
 
 
 @pytest.mark.parametrize("name", MADE_OF)
 def test_only_what_shrinks_is_worth_the_time_that_unpacking_takes(name: str, tmp_path: Path):
     """gzip reads through a gigabyte that is only wrapped as slowly as through one that is compressed."""
-    files, shrinks = MADE_OF[name]
-    for path, content in files.items():
+    changed, same, shrinks = MADE_OF[name]
+    for number in range(same):
+        (tmp_path / f"same {number}").write_bytes(b"x")
+    before = built(tmp_path)
+    for path, content in changed().items():
         (tmp_path / path).write_bytes(content)
     build = built(tmp_path)
-    assert Built(build).shrinks(difference(build.manifest, None)) == shrinks
+    assert Built(build).shrinks(difference(build.manifest, before.manifest)) == shrinks
+
+
+def test_what_comes_behind_what_does_not_shrink_is_compressed_again(tmp_path: Path):
+    """The names of what is there already are most of what travels."""
+    for number in range(1000):
+        (tmp_path / f"same {number}").write_bytes(b"x")
+    before = built(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(os.urandom(MB))
+    build = built(tmp_path)
+    found = difference(build.manifest, before.manifest)
+    assert len(packed(build, found, OLD)) < MB + 100_000
 
 
 def test_pieces_that_are_not_worth_a_packet_wait_for_each_other(tmp_path: Path):

@@ -1,6 +1,8 @@
 """A deploy and a rollback, end to end over a real sshd."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -28,19 +30,23 @@ def test_a_second_deploy_sends_only_what_changed(app: App) -> None:
     assert first.stat().st_ino == second.stat().st_ino
 
 
-def test_what_would_not_shrink_is_sent_as_it_is(app: App) -> None:
+def test_what_would_not_shrink_is_sent_as_it_is(app: App, tmp_path: Path) -> None:
     """And what is the same is linked, as ever."""
-    video = os.urandom(3 << 20)
-    (app.folder / "video").write_bytes(video)
-    app.deploy("v1")
-    (app.folder / "video").write_bytes(os.urandom(3 << 20))
-    app.deploy("v2")
-    app.deploy("v3")
-    assert app.live == "v3"
-    first, second, third = (app.root / "releases" / name / "video" for name in app.releases)
-    assert (first.read_bytes() == video, second.read_bytes() == third.read_bytes()) == (True, True)
-    assert second.stat().st_ino == third.stat().st_ino
-    assert app.run("verify").code == 0
+    bin, log, video = tmp_path / "bin", tmp_path / "log", os.urandom(3 << 20)
+    bin.mkdir()
+    (bin / "tar").write_text(f'#!/bin/sh\necho "$1" >>{log}\nexec {shutil.which("tar")} "$@"\n')
+    (bin / "tar").chmod(0o755)
+    with Sshd(environment={"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(tmp_path)}) as logging:
+        (app.home / ".ssh" / "config").write_text(logging.ssh_config.read_text())
+        app.address = logging.address
+        app.configure()
+        (app.folder / "video").write_bytes(video)
+        app.deploy("v1")
+        app.deploy("v2")
+        assert log.read_text().split() == ["-xpof", "-xzpof"]
+        first, second = (app.root / "releases" / name / "video" for name in app.releases)
+        assert (first.read_bytes() == video, first.stat().st_ino) == (True, second.stat().st_ino)
+        assert app.run("verify").code == 0
 
 
 def test_deploying_what_is_live_changes_nothing(app: App) -> None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from releases.channels import execute
@@ -66,6 +67,15 @@ def test_what_is_sent_has_a_limit(app: App) -> None:
         with pytest.raises(StepFailed, match="no end within 1 s"):
             opened.bulk.send("send", "sleep 600", "/", pour, timeout_s=1)
         assert not opened.lost
+        assert opened.run("on", "echo on=1").one("on") == "1"
+
+
+def test_a_payload_may_end_where_keys_would_be_changed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P5: paramiko would wait for itself: half a gigabyte is its limit, and a whole one two of them to the byte."""
+    monkeypatch.setattr(paramiko.packet.Packetizer, "REKEY_BYTES", 20_000)
+    with session(app, limits=Limits(silent_s=3)) as opened:
+        for _ in range(20):
+            opened.bulk.send("send", "cat >/dev/null", "/", lambda into: into.write(b"x" * 20_000) and None)
         assert opened.run("on", "echo on=1").one("on") == "1"
 
 
@@ -180,7 +190,7 @@ def test_scripts_that_are_sent_together_are_answered_one_by_one(app: App) -> Non
 
 def test_each_script_but_the_last_is_told_that_another_follows(app: App) -> None:
     """So that the journal is seen to the disk once for all of them."""
-    scripts = [(f'echo "followed=${{FOLLOWED:+yes}}{number}"', 9.0) for number in range(11)]
+    scripts = [(f'echo "followed=${{SWITCHOVER_FOLLOWED:+yes}}{number}"', 9.0) for number in range(11)]
     with session(app) as opened:
         opened.ahead("one", scripts)
         told = [opened.run("any", text, timeout_s=limit_s).one("followed") for text, limit_s in scripts]

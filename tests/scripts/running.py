@@ -42,7 +42,7 @@ NOBODY = 65534
 # What a host needs that has nothing but busybox, flock (of util-linux) and a shell.
 APPLETS = (
     "awk base64 cat chmod cmp cp cut date df du env find grep gzip head id kill ln ls mkdir mv paste readlink rm sed"
-    " setsid sh sha256sum sleep sort stat sync tail tar timeout touch tr true uname wc xargs zcat"
+    " setsid sh sha256sum sleep sort stat sync tail tar timeout touch tr true uname wc xargs"
 )
 
 

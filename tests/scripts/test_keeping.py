@@ -130,7 +130,10 @@ def test_of_steps_that_are_sent_together_only_the_last_flushes_the_journal(
     for release, code, expected in ((A, 0, flushes), (B, 66, 1)):
         log.write_text("")
         ran = here.run(
-            steps.publish(here.layout, release, None), event=event, path=f"{box}:{here.path}", FOLLOWED=followed
+            steps.publish(here.layout, release, None),
+            event=event,
+            path=f"{box}:{here.path}",
+            SWITCHOVER_FOLLOWED=followed,
         )
         assert (ran.code, log.read_text().count("journal.jsonl")) == (code, expected)
 

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from releases import steps
 from releases.holder import Holder
 from tests.app import until
 from tests.faults.scene import parent
+from tests.scripts.disks import full
 from tests.scripts.running import A, Here, Talk
 from tests.sshd import toolbox
 
@@ -47,9 +49,10 @@ def test_answers_are_framed_whatever_a_step_prints(here: Here) -> None:
         assert talk.run("cat; echo end=1").answer.one("end") == "1"  # no step can swallow the next
 
 
-def test_scripts_arrive_byte_for_byte(here: Here) -> None:
-    """Backslashes, newlines, percent signs, letters beyond ASCII; 60 KB of them."""
-    text = "\\n \\\\ \\0101 %s $x `y` \u2603 'z'\n\ttab" + "x\\" * 30_000
+@pytest.mark.parametrize("ours", ["", "\x1d", "\x1e\n\x1d"], ids=["none", "one", "both"])
+def test_scripts_arrive_byte_for_byte(here: Here, ours: str) -> None:
+    """Backslashes, newlines, percent signs, letters beyond ASCII, what we put between lines; 60 KB of them."""
+    text = f"\\n \\\\ \\0101 %s $x `y` \u2603 'z'\n\ttab{ours}\n\n" + "x\\" * 30_000
     with here.session() as talk:
         script = f"cat >'{here.base}/got' <<'EOT'\n{text}\nEOT"
         assert talk.run(script).code == 0
@@ -93,13 +96,35 @@ def test_a_line_that_was_cut_short_is_closed_once(here: Here, before: tuple[str,
     here.own()
     (here.private / "journal.jsonl").write_text('{"event":"live","depl')
     here.release(A, {"x": "1"})
-    publish = steps.publish(here.layout, A, None)
+    publish, told = steps.publish(here.layout, A, None), 'echo "closed=${SWITCHOVER_CLOSED-}"'
     with here.session() as talk:
-        talk.begin(*before, publish, publish, event={"event": "step", "step": "publish"})
-        until(lambda: talk.out.data.count(b"END") == len(before) + 2, what="the end of all")
+        talk.begin(told, *before, publish, publish, told, event={"event": "step", "step": "publish"})
+        until(lambda: talk.out.data.count(b"END") == len(before) + 4, what="the end of all")
+        assert re.findall(rb"closed=(.*)", bytes(talk.out.data)) == [b"", b"1"]
     cut, *lines = (here.private / "journal.jsonl").read_text().splitlines()
     assert cut == '{"event":"live","depl'
     assert [json.loads(line)["state"] for line in lines] == ["begin", "end"] * 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting one: run as root")
+def test_behind_a_line_that_a_full_disk_has_cut_nothing_is_begun(here: Here) -> None:
+    """Or who comes next would take it for whole."""
+    with full(here.root) as fill:
+        for part in ("releases", ".switchover/manifests"):
+            (here.root / part).mkdir(parents=True)
+        release = here.release(A, {"x": "1"})
+        here.own()
+        publish = steps.publish(here.layout, A, None)
+        with here.session() as talk:
+            talk.run(publish, event={"event": "step", "step": "publish"})
+            fill()
+            with (here.private / "journal.jsonl").open("ab", buffering=0) as journal, suppress(OSError):
+                while journal.write(b"x" * 7):
+                    pass
+            talk.begin(publish, f"touch {here.base}/next", event={"event": "step", "step": "publish"})
+            until(lambda: talk.out.data.count(b"END") == 2, what="the end of all")
+            assert re.findall(rb"END \w+ (\S+)", bytes(talk.out.data))[1] == b"-"
+        assert (release.is_dir(), (here.base / "next").exists()) == (True, False)
 
 
 def test_a_step_has_a_limit(here: Here) -> None:
