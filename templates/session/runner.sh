@@ -24,12 +24,12 @@ left=0
 for step in "$@"; do [ "$step" = release ] || left=$((left + 1)); done
 for step in "$@"; do
   left=$((left - 1))
+  unfold "$step"
   [ -z "$ended" ] || exit 70
   if [ "$code" = 0 ] && [ "$step" = release ]; then
     flock -u 9 || code=$?
   elif [ "$code" = 0 ]; then
     trap 'kill -9 "-$!" 2>/dev/null || kill -9 "$!"; exit 70' TERM  # by its number while it does not lead a group yet
-    unfold "$step"
     SWITCHOVER_FOLLOWED=${left#0} SWITCHOVER_CLOSED=$closed setsid timeout -k 5 "${step%% *}" /bin/sh -c "$script" &
     group=$!
     wait "$group"

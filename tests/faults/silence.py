@@ -48,6 +48,8 @@ def _suspended(scene: Scene) -> str:
         scene.stage.line.cut()
     until(lambda: not alive(pid), what="the end of the step")
     until(lambda: settled(scene.stage, site) or (scene.verb.before == "armed" and not site.locked), what="the lock")
+    if not scene.said:
+        scene.number = 0  # it was not begun: the other takes its number
     other, go = _other(scene), site.root.parent / "go"
     process = other.start("deploy", "--host", "prod")
     until(lambda: process.poll() is not None or _prepares(site), what="the other deploy")
