@@ -1,6 +1,7 @@
 """Ctrl-C during the switch: what is asked, and what an answer means."""
 
 import signal
+import threading
 from enum import Enum
 from typing import Any
 
@@ -31,6 +32,23 @@ def listen() -> None:
     """Hear them again."""
     while _HEARD:
         signal.signal(*_HEARD.popitem())
+
+
+def pressed(error: RuntimeError) -> KeyboardInterrupt | None:
+    """The Ctrl-C of which *error* is all that `threading` has left; None where it is another.
+
+    What waits for an event gives its lock away and takes it again. Where Ctrl-C comes in that moment, threading gives
+    back a lock that it has not.
+    """
+    return error.__context__ if isinstance(error.__context__, KeyboardInterrupt) else None
+
+
+def waited(event: threading.Event, timeout_s: float) -> bool:
+    """`Event.wait` for who hears Ctrl-C: whenever it comes, it is one."""
+    try:
+        return event.wait(timeout_s)
+    except RuntimeError as error:
+        raise pressed(error) or error from None
 
 
 class Choice(Enum):

@@ -18,7 +18,7 @@ from invoke.collection import Collection
 from invoke.exceptions import Exit
 
 from .errors import ReleaseError, UsageError
-from .interrupting import Terminated, deafen, listen
+from .interrupting import Terminated, deafen, listen, pressed
 from .listeners import UNWRITTEN, opened
 
 if TYPE_CHECKING:
@@ -122,7 +122,9 @@ def _guarded(body: Callable[..., Any], name: str) -> Callable[..., Any]:
             deafen()
             _show(error, as_json=bool(kwargs.get("json")))
             raise Exit(code=error.exit_code) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not pressed(error):
+                raise
             deafen()
             _show(_interrupted(name), as_json=bool(kwargs.get("json")))
             raise Exit(code=ReleaseError.exit_code) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .errors import ReleaseError
 from .fleet import Fleet
-from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen
+from .interrupting import QUESTION, Choice, Interrupted, Terminated, chosen, waited
 from .local import run
 from .plan import Phase
 from .wording import first_line
@@ -42,7 +42,7 @@ class Work:
         while not done.is_set() and not left:
             try:
                 begun.set()
-                while not done.wait(0.5):
+                while not waited(done, 0.5):
                     pass
             except KeyboardInterrupt as pressed:
                 reached = max(phase, Phase.SWITCH) if self.overtaken.is_set() else phase
@@ -56,7 +56,7 @@ class Work:
         """
         try:
             choice = self._decided(phase, asks=asks)
-            while choice is Choice.TAKE_BACK and not done.wait(0.5):
+            while choice is Choice.TAKE_BACK and not waited(done, 0.5):
                 pass
         except KeyboardInterrupt:  # again, wherever we were
             choice = Choice.AT_ONCE

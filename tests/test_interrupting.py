@@ -14,10 +14,10 @@ from invoke.exceptions import Exit
 from releases.answer import Answer
 from releases.carry import Carriage
 from releases.errors import ReleaseError
-from releases.interrupting import Interrupted, Terminated, listen
+from releases.interrupting import Interrupted, Terminated, listen, waited
 from releases.outcome import Outcome
 from releases.plan import Phase, Plan, Step
-from releases.recipe import fleet
+from releases.recipe import fleet, task
 from tests.hosts import A, B
 
 STEPS = tuple(Step(name, {}, "") for name in ("one", "two"))
@@ -200,3 +200,35 @@ def _pressed(pressed: type[BaseException], *said: Outcome) -> None:
         for outcome in said:
             hosts.report.outcome(outcome)
         raise pressed
+
+
+def unlucky(again: BaseException) -> threading.Event:
+    """An event whose wait meets Ctrl-C just when it takes its lock again."""
+
+    def restore(state: object) -> None:
+        raise again
+
+    event = threading.Event()
+    event._cond._acquire_restore = restore  # type: ignore[attr-defined]
+    return event
+
+
+@pytest.mark.parametrize("again", [KeyboardInterrupt, Terminated])
+def test_ctrl_c_is_one_in_whichever_moment_it_comes(again: type[BaseException]) -> None:
+    """And not what threading makes of it; what is none of ours stays as it is."""
+    with pytest.raises(again):
+        waited(unlucky(again()), 0)
+    with pytest.raises(RuntimeError, match="unlocked"):
+        waited(unlucky(RuntimeError("none of ours")), 0)
+
+
+def test_a_command_that_ctrl_c_meets_in_such_a_moment_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """With one line, and no traceback."""
+
+    @task
+    def status(context: object) -> None:
+        unlucky(KeyboardInterrupt()).wait(0)
+
+    with pytest.raises(Exit) as ended:
+        status.body(SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=False))))
+    assert (ended.value.code, capsys.readouterr().err) == (11, "switchover: interrupted, nothing was changed\n")
