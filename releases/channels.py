@@ -6,6 +6,7 @@ from collections.abc import Callable
 import paramiko
 
 from .errors import ReleaseError
+from .interrupting import waited
 
 
 class Spare:
@@ -57,7 +58,7 @@ class Bell:
 
     def wait(self, timeout_s: float) -> bool:
         """Has it rung since?"""
-        return self._rung.wait(timeout_s)
+        return waited(self._rung, timeout_s)
 
 
 def execute(channel: paramiko.Channel, command: str) -> None:
