@@ -12,6 +12,7 @@ from releases.history import History
 from releases.manifest import Manifest
 from tests.app import until
 from tests.hosts import config
+from tests.scripts.disks import full
 from tests.scripts.running import A, B, C, Here
 from tests.scripts.switching import events, switched, waiter
 
@@ -55,6 +56,19 @@ def test_pins_are_kept_once_and_taken_out_again(here: Here) -> None:
     for release, pinned in ((A, True), (B, True), (A, True), (B, False), (C, False)):
         assert here.run(here.step("pin", release=release, pinned=pinned)).code == 0
     assert (here.private / "pins").read_text() == f"{A}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a full disk is made by mounting one: run as root")
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_full_disk_takes_no_pin_away(here: Here, pinned: bool) -> None:
+    """What cannot be written down leaves what was, and nothing half."""
+    with full(here.root) as fill:
+        here.private.mkdir()
+        before = f"{A}\n{B}\n" * 1000
+        (here.private / "pins").write_text(before)
+        fill()
+        assert here.run(here.step("pin", release=B, pinned=pinned)).code == 73
+        assert ((here.private / "pins").read_text() == before, (here.private / "pins.new").exists()) == (True, False)
 
 
 def test_a_manifest_and_sizes_are_told(here: Here) -> None:

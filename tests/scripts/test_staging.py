@@ -28,6 +28,7 @@ def test_stage_removes_what_dead_deploys_left(account: Here) -> None:
     (account.root / "releases" / f"{A}.copy" / "half").mkdir(parents=True)
     (account.private / "manifests" / f".{B}.gz").write_text("half")
     (account.private / "armed" / "3.new").mkdir()
+    (account.private / "pins.new").write_text("half")
     begun(account, A, B)
     account.own()
     ran = account.run(steps.stage(account.layout, C, None))
