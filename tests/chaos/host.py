@@ -86,6 +86,11 @@ class Host:
         return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
 
     @property
+    def filled(self) -> bool:
+        """Was there a moment in this turn in which nothing could be written?"""
+        return bool({"full", "inodes"} & set(self.suffered))
+
+    @property
     def armed(self) -> list[str]:
         """What waits to be settled: switches that nobody confirmed, and that are confirmed but not finished."""
         found = [f"{name}/{arm}" for name in ("armed", "confirmed") for arm in self.inside(name)]

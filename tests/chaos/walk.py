@@ -120,12 +120,17 @@ class Walk:
     def _expected(self, client: Client) -> int:
         return self.usual.get((client.words[0], len(client.hosts)), USUAL * len(client.hosts))
 
-    def _settle(self) -> None:
-        """Wait until every host has done all that it does by itself."""
+    def _settle(self, *, helped: bool = False) -> None:
+        """Wait until every host has done all that it does by itself.
+
+        Where a disk was full while the dead man's switch tried, it is left to the next session, unless one *helped*.
+        """
         end = time.monotonic() + SETTLED_S
         for host in self.town.hosts.values():
             while does := invariants.quiet(host):
-                if time.monotonic() > end:
+                if time.monotonic() > end and host.armed and host.filled and not (helped or host.orphaned):
+                    host.orphaned = True
+                elif time.monotonic() > end:
                     self._found(f"{host.name}: {does}")
                 time.sleep(0.02)
             if not host.daemons and "daemon" in host.suffered:
@@ -141,7 +146,7 @@ class Walk:
             self._alone("prune")  # the next session settles what a dead man's switch had left that was killed itself
             for host in self.town.hosts.values():
                 host.orphaned = False
-            self._settle()
+            self._settle(helped=True)
             self._report_on([], self._status())
 
     def _status(self) -> Iterator[str]:
