@@ -52,6 +52,12 @@ class Bulk:
                 if channel := spare.channel:
                     channel.sendall(b"\n")
 
+    def _ready(self, command: str, directory: str, hold: str) -> paramiko.Channel:
+        """The one that was expected, or another."""
+        with self._turn:
+            spare = self._spares.pop((command, directory, hold), None)
+        return spare.opened() if spare else self._waiting(command, directory, hold)
+
     def _waiting(self, command: str, directory: str, hold: str) -> paramiko.Channel:
         """A channel on which a line with its limit and option is waited for, and all else goes to the *command*."""
         program = f'{LIMIT}cd "$1" || exit; {HOLD}; timeout -k 5 "$limit" {command}; {TOLD}'
@@ -82,9 +88,7 @@ class Bulk:
         memory.
         """
         self.line.step, limit = name, max(1, round(timeout_s))
-        with self._turn:
-            spare = self._spares.pop((command, directory, hold), None)
-        channel = spare.opened() if spare else self._waiting(command, directory, hold)
+        channel = self._ready(command, directory, hold)
         channel.settimeout(limit + self.line.limits.lock_s)
         said = Tail(channel, self._word)
         stream = Stream(channel, self.line.unknown, self.line.lives)

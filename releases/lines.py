@@ -5,11 +5,11 @@ import gzip
 from collections.abc import Sequence
 from shlex import quote
 
-SEPARATOR = b"\x1e"  # between the steps of one line
-NEWLINE = b"\x1d"  # between the lines of a script: what a shell splits at a byte it need start no process for
+SEPARATOR = "\x1e"  # between the steps of one line
+NEWLINE = "\x1d"  # between the lines of a script: to split at a byte a shell starts no process
 ARGUMENT = 1 << 17  # so long Linux lets one argument of a program be, its end counted: a line is one
 
-_ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (SEPARATOR, b"\\0036"), (NEWLINE, b"\\0035"))
+_ESCAPES = (("\\", "\\\\"), ("\n", "\\n"), (SEPARATOR, "\\0036"), (NEWLINE, "\\0035"))
 RELEASE = b"release"  # behind the last step of a line: the lock is let go, if all went well
 
 Script = tuple[str, float]  # rendered, and its limit in seconds
@@ -23,14 +23,11 @@ def escaped(script: str) -> bytes:
     >>> print(escaped("ls '\\x1e'").decode())
     eval "$(printf %b 'ls '"'"'\\0036'"'"'')"
     """
-    line = script.encode("utf-8", "surrogateescape")
-    if SEPARATOR in line or NEWLINE in line:
+    if SEPARATOR in script or NEWLINE in script:
         for byte, escape in _ESCAPES:
-            line = line.replace(byte, escape)
-        line = b'eval "$(printf %%b %s)"' % quote(line.decode("utf-8", "surrogateescape")).encode(
-            "utf-8", "surrogateescape"
-        )
-    return line.replace(b"\n", NEWLINE)
+            script = script.replace(byte, escape)
+        script = f'eval "$(printf %b {quote(script)})"'
+    return script.replace("\n", NEWLINE).encode("utf-8", "surrogateescape")
 
 
 def packed(program: str) -> str:
@@ -46,5 +43,5 @@ def request(script: Script) -> bytes:
 
 def chained(requests: Sequence[bytes]) -> bytes:
     """One line for all of them; none when a host would not take it."""
-    line = SEPARATOR.join(requests)
+    line = SEPARATOR.encode().join(requests)
     return line + b"\n" if line and len(line) < ARGUMENT else b""

@@ -21,6 +21,7 @@ from .processes.kinds import kinds
 from .report import Report
 from .scripts import render
 from .session import Session
+from .streams import Stream
 from .switching import Author
 from .together import unreachable
 
@@ -109,9 +110,19 @@ class Sessions:
     def expect(self, name: str) -> None:
         """Let one host be ready for a stream."""
         if session := self.sessions.get(name):
-            session.bulk.expect(*self.unpacking(name))
+            session.bulk.expect(*self._unpacking(name))
 
-    def unpacking(self, name: str) -> tuple[str, str, str]:
+    def send(
+        self, name: str, step: Step, write: Callable[[Stream], None], *, packs: bool, behind: Callable[[], None]
+    ) -> None:
+        """Send one host the tar that *write* writes, compressed where it *packs*; *behind* sends what follows."""
+        command, directory, hold = self._unpacking(name)
+        self.session(name, step.label).bulk.send(
+            step.label, command, directory, write,
+            timeout_s=step.timeout_s, option="z" if packs else "", hold=hold, behind=behind,
+        )  # fmt: skip
+
+    def _unpacking(self, name: str) -> tuple[str, str, str]:
         """What takes the stream of a release there: a command, where it runs, and the lock that it holds meanwhile."""
         layout = Layout(self.targets[name].config.root)
         return UNPACK, str(layout.root / "releases"), str(layout.private / "arriving")

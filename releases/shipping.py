@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 from .answer import Answer
 from .build import Build
@@ -18,6 +17,7 @@ from .machines import compiled
 from .manifest import Difference, Manifest, difference
 from .payload import Built, Source, stream
 from .plan import Step
+from .streams import Stream
 from .surveyed import Surveyed
 
 
@@ -99,12 +99,11 @@ def deliver(
     mtime = int(time.time() + host.facts.clock_skew_s) - 2  # never ahead of the host: tar would complain
     with opened(needed) as source:
         packs = source.shrinks(needed)
-        write = partial(
-            stream, source, shipment.release, needed, base, record, progress=progress, mtime=mtime, packs=packs
-        )
-        bulk, (command, directory, hold) = fleet.session(name, step.label).bulk, fleet.unpacking(name)
-        sends, limit_s = lambda into: write(into=into), step.timeout_s
-        option = "z" if packs else ""
-        bulk.send(step.label, command, directory, sends, timeout_s=limit_s, option=option, hold=hold, behind=behind)
+
+        def write(into: Stream) -> None:
+            release = shipment.release
+            stream(source, release, needed, base, record, into=into, progress=progress, mtime=mtime, packs=packs)
+
+        fleet.send(name, step, write, packs=packs, behind=behind)
     fleet.report.event("sent", name, bytes=needed.bytes_sent, files=len(needed.sent), linked=len(needed.same))
     remember(shipment.release, shipment.manifest.packed())

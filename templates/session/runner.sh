@@ -1,9 +1,9 @@
-# Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its script
-# with a group separator for each newline, and a record separator between them. Behind one that fails none is begun. A step
-# leads a process group, and what it leaves there goes with it; what has a session of its own stays. It is told whether
-# it is $SWITCHOVER_FOLLOWED by another: what it journals reaches the disk with the next event that is flushed; and
-# whether the journal is $SWITCHOVER_CLOSED by one before it: its last line is whole. The word "release" is no step: it
-# lets the lock go before the session ends. The lock is that of what was opened, whichever of us says so.
+# Runs steps: $1 is the random word, $2 what came on the line: for each step its limit in seconds, a space, and its
+# script with a group separator for each newline, and a record separator between them. Behind one that fails none is
+# begun. A step leads a process group, and what it leaves there goes with it; what has a session of its own stays. It
+# is told whether it is $SWITCHOVER_FOLLOWED by another: what it journals reaches the disk with the next event that is
+# flushed; and whether the journal is $SWITCHOVER_CLOSED by one before it: its last line is whole. The word "release"
+# is no step: it lets the lock go before the session ends. The lock is that of what was opened, whichever of us says so.
 word=$1 code=0 ended='' closed='' marks=$(printf '\036\035') newline='
 '
 set -f
