@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.distance import Distance
-from bench.figures import Figure, targets
+from bench.figures import Figure, median, table, targets
 from bench.fleet import Measured, Targets, measured
 from bench.lean import FAR_S
 from tests.sshd import Sshd
@@ -66,4 +66,13 @@ def section(rounds: int = 3) -> str:
     ]
     peak = max(each.peak_mb for each in found[50])
     figures.append(Figure("memory of the deployer with 50 hosts", 120, peak, " MB"))
-    return targets(figures)
+    return f"{targets(figures)}\n\nProcessor time of a deploy, seconds:\n\n" + table(
+        ("hosts", "all", "the deployer", "the lines", "each host"),
+        [(str(count), *_account(count, found[count])) for count in counts],
+    )
+
+
+def _account(count: int, rounds: list[Measured]) -> tuple[str, ...]:
+    """Medians; what nobody else has is the hosts'."""
+    of_all, own, lines = (median([getattr(each, name) for each in rounds]) for name in ("all_s", "own_s", "bench_s"))
+    return tuple(f"{seconds:.2f}" for seconds in (of_all, own, lines, (of_all - own - lines) / count))

@@ -66,15 +66,18 @@ class Targets(App):
 
 
 class Measured(NamedTuple):
-    """What a command took."""
+    """What a command took; of processor time the command itself, what ran the measurement, and all of the machine."""
 
     seconds: float
     peak_mb: float
+    own_s: float
+    bench_s: float
+    all_s: float
 
 
 def measured(targets: Targets, *words: str) -> Measured:
     """Run a command on all targets; print its figures, and the end of what it said."""
-    began = time.monotonic()
+    began, spent = time.monotonic(), processor_s()
     process = targets.start(*words, "--host", ",".join(targets.names))
     peak = 0
     said = []
@@ -88,7 +91,15 @@ def measured(targets: Targets, *words: str) -> Measured:
     print(f"{' '.join(words):<10} exit {process.returncode}: {took:5.1f} s, {skew}, deployer {size:.0f} MB")
     for line in said[-len(targets.names) - 3 :] if process.returncode else said[-1:]:
         print(f"    {line}")
-    return Measured(took, size)
+    return Measured(took, size, *(after - before for before, after in zip(spent, processor_s(), strict=True)))
+
+
+def processor_s() -> tuple[float, float, float]:
+    """So far: of what was started here and has ended, of ourselves (proxies are threads of us), of the machine."""
+    children, own = (resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    busy = sum(ticks) - ticks[3] - ticks[4]  # idle, and waiting for a disk
+    return children.ru_utime + children.ru_stime, own.ru_utime + own.ru_stime, busy / os.sysconf("SC_CLK_TCK")
 
 
 def _resident_kib(pid: int) -> int:
