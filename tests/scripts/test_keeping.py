@@ -1,4 +1,4 @@
-"""prune, pin, unlock, sizes, manifest and the journal: what a host keeps, and what it lets go."""
+"""prune, pin, unlock, sizes and manifest: what a host keeps, and what it lets go."""
 
 import base64
 import json
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from releases import steps
-from releases.history import History
 from releases.manifest import Manifest
 from tests.app import until
 from tests.hosts import config
@@ -80,27 +79,6 @@ def test_a_manifest_and_sizes_are_told(here: Here) -> None:
     assert here.run(here.step("sizes", releases=(A,))).answer.one("size").split()[0] == directory.name
 
 
-@pytest.mark.parametrize("torn", [b'{"event":"li', b"\0\0\0", b'{"event":"live"}\n\0'])
-def test_a_torn_last_line_of_the_journal_is_closed_before_the_next(here: Here, torn: bytes) -> None:
-    """Or the event that follows would be lost with it."""
-    journal = here.private / "journal.jsonl"
-    journal.write_bytes(torn)
-    assert here.run(steps.begin(here.layout, '{"event":"deploy","deploy":8')).code == 0
-    assert journal.read_bytes().startswith(torn + b"\n")
-    events = History.parse(journal.read_text().splitlines()).events
-    assert (events[-1]["deploy"], len(events[-1]["at"])) == (8, 20)
-
-
-def test_what_other_hosts_tell_goes_behind_a_torn_line(here: Here) -> None:
-    """Or both would be lost."""
-    journal = here.private / "journal.jsonl"
-    journal.write_text('{"event":"live","depl')
-    told = '{"event":"migrated","deploy":1}'
-    ran = here.run(steps.begin(here.layout, '{"event":"deploy"', (told,)))
-    assert ran.code == 0, ran.err
-    assert told in journal.read_text().splitlines()
-
-
 def test_whose_root_it_is_is_written_once(here: Here) -> None:
     """By the first deploy, or by the first that finds nothing written there; a survey tells it."""
     for app in ("shop", "other"):
@@ -115,51 +93,6 @@ def test_an_arm_that_is_half_made_waits_for_nothing(here: Here) -> None:
         (here.private / "armed" / name).mkdir()
     for step in (steps.survey(config(root=here.layout.root), ()), here.step("lock")):
         assert here.run(step).answer.all("armed") == ("2",)
-
-
-def test_every_event_is_seen_to_the_disk(here: Here) -> None:
-    """Of this file where sync can do that, else of all."""
-    box, log = here.base / "synced", here.base / "synced.log"
-    box.mkdir()
-    for answer in ("exit 0", "[ $# = 0 ]"):
-        log.write_text("")
-        (box / "sync").write_text(f'#!{here.sh}\necho "sync $*" >>"{log}"\n{answer}\n')
-        (box / "sync").chmod(0o755)
-        ran = here.run(steps.begin(here.layout, '{"event":"deploy"'), path=f"{box}:{here.path}")
-        assert (ran.code, log.read_text().splitlines()[0]) == (0, f"sync -d {here.private / 'journal.jsonl'}")
-    assert log.read_text().splitlines()[-1] == "sync "
-
-
-@pytest.mark.parametrize(("followed", "flushes"), [("", 1), ("1", 0)])
-def test_of_steps_that_are_sent_together_only_the_last_flushes_the_journal(
-    followed: str, flushes: int, here: Here
-) -> None:
-    """Where one fails it is the last. What decides anything is an event of its own, and flushed."""
-    here.release(A)
-    box, log = here.base / "synced", here.base / "synced.log"
-    box.mkdir()
-    (box / "sync").write_text(f'#!{here.sh}\necho "$*" >>"{log}"\n')
-    (box / "sync").chmod(0o755)
-    event = {"event": "step", "deploy": 7, "step": "publish"}
-    for release, code, expected in ((A, 0, flushes), (B, 66, 1)):
-        log.write_text("")
-        ran = here.run(
-            steps.publish(here.layout, release, None),
-            event=event,
-            path=f"{box}:{here.path}",
-            SWITCHOVER_FOLLOWED=followed,
-        )
-        assert (ran.code, log.read_text().count("journal.jsonl")) == (code, expected)
-
-
-def test_a_step_is_journaled_when_it_begins_and_how_it_ends(here: Here) -> None:
-    """With its exit code; the failure itself is not hidden by that."""
-    here.release(A)
-    event = {"event": "step", "deploy": 7, "step": "publish"}
-    assert here.run(steps.publish(here.layout, A, None), event=event).code == 0
-    assert here.run(steps.publish(here.layout, B, None), event=event).code == 66
-    states = [(e["state"], e.get("exit")) for e in map(json.loads, here.journal.splitlines())]
-    assert states == [("begin", None), ("end", 0), ("begin", None), ("end", 66)]
 
 
 def test_unlock_ends_the_session_and_its_step_and_nobody_else(here: Here) -> None:

@@ -13,23 +13,8 @@ from tests.scripts.running import HOSTILE, A, B, Here, Ran
 from tests.sshd import toolbox
 
 TOOLS = (
-    *(
-        "awk",
-        "base64",
-        "cat",
-        "cmp",
-        "cut",
-        "date",
-        "flock",
-        "grep",
-        "gzip",
-        "mkdir",
-        "paste",
-        "printf",
-        "readlink",
-        "rm",
-    ),
-    *("sed", "setsid", "sha256sum", "sleep", "stat", "sync", "tail", "timeout", "tr", "wc", "xargs"),
+    *("awk", "base64", "cat", "cmp", "cut", "date", "flock", "grep", "gzip", "mkdir", "paste", "printf", "readlink"),
+    *("rm", "sed", "setsid", "sha256sum", "sleep", "stat", "sync", "tail", "timeout", "tr", "wc", "xargs"),
 )
 NAMES = (*HOSTILE, "end\n", "tab\t", "%s", "~", "#x", "a=b", "\x01\x7f", os.fsdecode(b"\xff\xfe latin"))
 
