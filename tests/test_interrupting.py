@@ -23,6 +23,16 @@ from tests.hosts import A, B
 STEPS = tuple(Step(name, {}, "") for name in ("one", "two"))
 
 
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """Whoever became deaf hears again: a shell could not trap what is ignored where it starts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    listen()
+    for number, heard in before.items():
+        signal.signal(number, heard)
+
+
 class Person:
     """Presses Ctrl-C during the first step, which ends once somebody was asked; then answers *lines*."""
 
@@ -137,25 +147,15 @@ def test_sigterm_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     def terminate(number: int, frame: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        person = Person()
-        monkeypatch.setattr(person, "signal", signal.SIGTERM)
-        assert not carried(person)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, terminate)
+    person = Person()
+    monkeypatch.setattr(person, "signal", signal.SIGTERM)
+    assert not carried(person)
     assert (person.ran, person.closed.is_set()) == (["one"], False)
 
 
-@pytest.fixture
-def hearing() -> Iterator[None]:
-    """Whoever became deaf hears again."""
-    yield
-    listen()
-
-
 @pytest.mark.parametrize("presses", [1, 2, 3])
-def test_ctrl_c_behind_the_confirm_changes_no_outcome(hearing: None, presses: int) -> None:
+def test_ctrl_c_behind_the_confirm_changes_no_outcome(presses: int) -> None:
     """P12: it is live, however often it is pressed while that is put into words."""
     person, left = Person(), [presses]
 
