@@ -49,7 +49,7 @@ class Gate:
         self.state.mkdir()
         os.mkfifo(self.state / "told")
         self._told = os.open(self.state / "told", os.O_RDWR | os.O_NONBLOCK)
-        self._heard, self._waiting = b"", list[int]()
+        self._heard = b""
 
     def close(self) -> None:
         """From now on each step waits for `let`."""
@@ -66,8 +66,7 @@ class Gate:
         """Let all that waits go, and every step after it come."""
         (self.state / "closed").unlink(missing_ok=True)
         for waits in self.state.glob("go.*"):
-            self._let(int(waits.suffix[1:]))
-        self._waiting.clear()
+            self.let(int(waits.suffix[1:]))
 
     def count(self, last: int | str = 0) -> None:
         """Count the calls of tools from now on; the one with the number or name *last* blocks.
@@ -84,16 +83,8 @@ class Gate:
         found = sorted(self.state.glob("call.*"), key=lambda path: int(path.suffix[1:]))
         return [path.read_text().strip() for path in found]
 
-    def let(self, pid: int = 0) -> None:
-        """Let go *pid*, or what has waited longest of all that was told."""
-        if pid in self._waiting:
-            self._waiting.remove(pid)
-            self._let(pid)
-        elif self._waiting and not pid:
-            self._let(self._waiting.pop(0))
-
-    def _let(self, pid: int) -> None:
-        """Let it go, unless it is gone by itself."""
+    def let(self, pid: int) -> None:
+        """Let *pid* go, unless it is gone by itself."""
         waits = self.state / f"go.{pid}"
         while Path(f"/proc/{pid}").exists():
             try:
@@ -117,14 +108,12 @@ class Gate:
             self._heard += os.read(self._told, 4096)
         line, _, self._heard = self._heard.partition(b"\n")
         kind, pid = line.split()
-        self._waiting.append(int(pid))
         return kind.decode(), int(pid)
 
     def reset(self) -> None:
         """Open, with nothing told and nobody let in ahead."""
         self.open()
         self._heard = b""
-        self._waiting.clear()
         for waits in self.state.glob("go.*"):
             waits.unlink()
         while select.select([self._told], [], [], 0)[0]:

@@ -64,12 +64,12 @@ class Stage:
         gate.count(stride)
         client, number = self.start(verb), 0
         while not client.poll():
-            if gate.arrived(limit_s=0.05)[0]:
+            if pid := gate.arrived(limit_s=0.05)[1]:
                 client.read()
                 yield self.host.copy(to / str(number)), client.told
                 number += 1
                 gate.count(stride)
-                gate.let()
+                gate.let(pid)
         yield self.host.copy(to / "end"), client.told
         gate.reset()
         self.ended(client)

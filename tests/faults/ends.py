@@ -55,7 +55,7 @@ def _asked_to_end(sign: int, times: int, scene: Scene) -> str:
         client.signal(sign)
         scene.stage.drain(pid)
     else:
-        scene.stage.gate.let()
+        scene.stage.gate.admit()
     code = scene.end().code
     assert code in expected(scene), client.events[-5:]
     return f"{mended(scene, confirmed=code == 0 and bool(scene.verb.new))} {code}"

@@ -19,7 +19,7 @@ def _held(scene: Scene) -> str:
     """Nobody notices: all that was said arrives later."""
     scene.block()
     scene.stage.line.hold()
-    scene.stage.gate.let()
+    scene.stage.gate.admit()
     time.sleep(BORNE_S)  # nothing to wait for: the time is the fault
     scene.stage.line.pass_()
     code = scene.end().code
@@ -31,7 +31,7 @@ def _silent(scene: Scene) -> str:
     """P12: the client gives the line up, and cannot look; the host gives the client up."""
     scene.block()
     scene.stage.line.swallow()
-    scene.stage.gate.let()
+    scene.stage.gate.admit()
     code = scene.end().code
     assert code in (14, *expected(scene)), scene.client.events[-4:]
     until(lambda: not locked(scene.site), what="the lock")

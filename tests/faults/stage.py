@@ -122,7 +122,7 @@ class Stage:
         end = time.monotonic() + 1.5
         while alive(pid):
             if time.monotonic() > end:
-                self.gate.let()
+                self.gate.admit()
                 return
             time.sleep(0.02)
 

@@ -71,10 +71,11 @@ def killed(fleet: Fleet, gate: Gate, *words: str, at: str, times: int = 1) -> No
     gate.close()
     client = Client(fleet.start(*words, "--json"))  # type: ignore[arg-type]
     while [e["step"] for e in client.events if e.get("state") == "begin"].count(at) < times:
-        assert gate.arrived()[0], f"{at} never came: {client.end()} {client.events[-3:]}"
+        _, pid = gate.arrived()
+        assert pid, f"{at} never came: {client.end()} {client.events[-3:]}"
         client.read()
         if [e["step"] for e in client.events if e.get("state") == "begin"].count(at) < times:
-            gate.let()
+            gate.let(pid)
     client.kill()
     gate.open()
     roots = [fleet.root / name for name in NAMES]
