@@ -214,6 +214,15 @@ class Host:
         if nspawn:
             _kill([*descendants(nspawn.pid), nspawn.pid])
             nspawn.wait()
+            self._unplugged()
+
+    def _unplugged(self) -> None:
+        """Its line is the kernel's to remove, a moment after its last process; the next boot brings its own."""
+        end = time.monotonic() + BOOT_S
+        while Path(f"/sys/class/net/vb-{self.name}").exists():
+            if time.monotonic() > end:
+                raise self._broken("keeps its line")
+            time.sleep(0.02)
 
     def make(self) -> None:
         """Put the disk together: an overlay of this machine's /, and in it what is the host's own."""
