@@ -248,6 +248,7 @@ class Line:
         self._swallowing = False
         self._flows = asyncio.Event()
         self._flows.set()
+        self._never = asyncio.Event()  # ours, so that who waits for it is not garbage
         self._opening = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -331,7 +332,7 @@ class Line:
             await asyncio.sleep(due - self._loop.time())
             await self._flows.wait()
             if self._swallowing and not data:
-                await asyncio.Event().wait()  # an end is not told either: until cut() or the end of this line
+                await self._never.wait()  # an end is not told either: until cut() or the end of this line
             if not self._swallowing:
                 with suppress(OSError):  # nobody is there: what comes is dropped until this side ends too
                     writer.write(data) if data else writer.write_eof()

@@ -86,11 +86,18 @@ def truthful(client: Client, hosts: Mapping[str, Host], before: Mapping[str, str
         yield f"11, but {ends}"
     if code in (1, 70, 74) or (code < 0 and not client.ended_by):
         yield f"exit {code}: {client.err[-500:]}"
-    named = client.outcome.get("hosts") or client.words[0] == "status"  # whose answer names them
+    answers = client.words[0] == "status"  # and names them there
+    named = client.outcome.get("hosts") or answers or _blamed(client, here)
     if code in (13, 14) and not named and not ASKED & set(client.ended_by):
         yield f"{code} without a word on any host"
     if code == 13:
         yield from _named(client, here)
+
+
+def _blamed(client: Client, here: list[Host]) -> bool:
+    """Is one of them the first word of an error? Then it is what a command of one step knows of them."""
+    errors = [event["message"] for event in client.events if event["event"] == "error"]
+    return any(error.startswith(f"127.0.0.1:{host.line.port}: ") for error in errors for host in here)
 
 
 def recorded(client: Client, hosts: Mapping[str, Host]) -> Iterator[str]:
