@@ -2,22 +2,26 @@
 
 import resource
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.distance import Distance
 from bench.figures import Figure, median, table, targets
-from bench.fleet import Measured, Targets, measured
+from bench.fleet import Measured, Targets, measured, processor_s
 from bench.lean import FAR_S
+from bench.subjects import Project, Script
 from tests.sshd import Sshd
 
 SSHDS = 5
+BEGIN = 8  # connections that begin at once at one address, as of the deployer
 
 
 @contextmanager
-def crowd(count: int, round_trip_s: float, *, sshds: int = SSHDS) -> Iterator[Targets]:
-    """A small site on *count* roots."""
+def crowd(count: int, round_trip_s: float, *, sshds: int = SSHDS) -> Iterator[tuple[Targets, list[Script]]]:
+    """A small site on *count* roots, and what deploys it to as many by rsync."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 8192), hard), hard))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -37,28 +41,47 @@ def crowd(count: int, round_trip_s: float, *, sshds: int = SSHDS) -> Iterator[Ta
         Targets.names = tuple(f"t{number:03}" for number in range(1, count + 1))
         targets = Targets(Path(folder) / "shop", Path(folder) / "srv", hosts[0].address, config)
         targets.configure(settle_s=0)
-        yield targets
+        scripts = [
+            Script(Project(targets.folder, Path(folder) / "scripts" / name, hosts[at], lines[at].port, f"h{at}"))
+            for at, name in ((number % sshds, name) for number, name in enumerate(targets.names))
+        ]
+        yield targets, scripts
 
 
-def lean(count: int, rounds: int) -> list[Measured]:
-    """Deploys of one changed file among 200 to *count* hosts."""
-    with crowd(count, FAR_S) as targets:
+def lean(count: int, rounds: int) -> tuple[list[Measured], list[tuple[float, float]]]:
+    """Deploys of one changed file among 200 to *count* hosts; and by script, seconds and those of all processors."""
+    with crowd(count, FAR_S) as (targets, scripts):
         for file in range(200):
             (targets.folder / f"page-{file}.html").write_text(f"{file}\n" * 1000)
         targets.write("v0")
         measured(targets, "deploy")
-        found = []
+        for script in scripts:
+            script.ready()
+        _by_script(scripts)
+        found, beside = list[Measured](), list[tuple[float, float]]()
         for number in range(rounds):
             targets.write(f"v{number + 1}")
             found.append(measured(targets, "deploy"))
             assert targets.versions == {f"v{number + 1}"}
-        return found
+            beside.append(_by_script(scripts))
+        return found, beside
+
+
+def _by_script(scripts: list[Script]) -> tuple[float, float]:
+    """All at once, but for what sshd would refuse."""
+    began, (*_, spent_s) = time.monotonic(), processor_s()
+    with ThreadPoolExecutor(BEGIN * SSHDS) as pool:
+        list(pool.map(Script.deploy, scripts))
+    took_s, (*_, now_s) = time.monotonic() - began, processor_s()
+    print(f"by script: {took_s:5.1f} s")
+    return took_s, now_s - spent_s
 
 
 def section(rounds: int = 3) -> str:
     """Seconds as multiples of one host, and memory."""
     counts = (1, 20, 50, 100)
-    found = {count: lean(count, rounds) for count in counts}
+    both = {count: lean(count, rounds) for count in counts}
+    found = {count: ours for count, (ours, _) in both.items()}
     took = {count: sorted(each.seconds for each in found[count])[rounds // 2] for count in counts}
     figures = [
         Figure(f"{count} hosts, × one", limit, took[count] / took[1], about=f"{took[count]:.1f} s / {took[1]:.1f} s")
@@ -66,9 +89,17 @@ def section(rounds: int = 3) -> str:
     ]
     peak = max(each.peak_mb for each in found[50])
     figures.append(Figure("memory of the deployer with 50 hosts", 120, peak, " MB"))
-    return f"{targets(figures)}\n\nProcessor time of a deploy, seconds:\n\n" + table(
+    ours = table(
         ("hosts", "all", "the deployer", "the lines", "each host"),
         [(str(count), *_account(count, found[count])) for count in counts],
+    )
+    script = table(
+        ("hosts", "took", "processor time"),
+        [(str(count), *(f"{median(each):.2f}" for each in zip(*both[count][1], strict=True))) for count in counts],
+    )
+    return (
+        f"{targets(figures)}\n\nProcessor time of a deploy, seconds:\n\n{ours}\n\n"
+        f"The rsync script to as many hosts, {BEGIN * SSHDS} at a time, in turns with the above, seconds:\n\n{script}"
     )
 
 

@@ -14,12 +14,16 @@ REPOSITORY = Path(__file__).parent.parent
 
 @dataclass
 class Project:
-    """A *folder* that is deployed below *above* on a host, reached by *port*; *home* belongs to who deploys."""
+    """A *folder* that is deployed below *above* on a host, reached by *port*; *home* belongs to who deploys.
+
+    *name* is what ssh calls the host.
+    """
 
     folder: Path
     above: Path
     sshd: Sshd
     port: int
+    name: str = "127.0.0.1"
 
     @property
     def home(self) -> Path:
@@ -126,7 +130,7 @@ class Script:
         """As it is always done: it does not see that nothing has changed."""
         release = f"{len(self.made):06}"
         base = [f"--link-dest={self.root}/releases/{self.made[-1]}/"] if self.made else []
-        far = f"{self.project.sshd.user}@127.0.0.1:{self.root}/releases/{release}/"
+        far = f"{self.project.sshd.user}@{self.project.name}:{self.root}/releases/{release}/"
         ssh = f"ssh -p {self.project.port} -F {self.project.home}/.ssh/config"
         run(self.project, "rsync", "-a", "-e", ssh, *base, "--exclude=/deploy.toml", "--exclude=/.git", "./", far)
         self.made.append(release)
@@ -140,7 +144,7 @@ class Script:
     def _link(self, release: str) -> None:
         command = f"cd {self.root} && ln -sfn releases/{release} next && mv -T next current"
         ssh = ("ssh", "-p", str(self.project.port), "-F", f"{self.project.home}/.ssh/config")
-        run(self.project, *ssh, f"{self.project.sshd.user}@127.0.0.1", command)
+        run(self.project, *ssh, f"{self.project.sshd.user}@{self.project.name}", command)
 
 
 CAPFILE = 'require "capistrano/setup"\nrequire "capistrano/deploy"\nrequire "capistrano/scm/git"\n'
