@@ -47,13 +47,18 @@ class Record:
         setattr(owner, name, wrapped)
 
 
+def _steps(line: bytes) -> int:
+    """How many are sent together; 0 where it is one, or none."""
+    return len(line.split(SEPARATOR.encode())) if SEPARATOR.encode() in line else 0
+
+
 def record(file: Path) -> None:
     """Wrap what waits for hosts."""
     kept, Session = Record(file), session.Session  # noqa: N806
     kept.wrap(fabric.Connection, "open", "connect", lambda *_, **__: "connection")
     kept.wrap(paramiko.Transport, "open_session", "channel", lambda *_, **__: "channel")
     kept.wrap(Session, "_ready", "ready", lambda *_: "the shell has started and holds the lock")
-    kept.wrap(Session, "_send", "together", lambda _, line: str(len(line.split(SEPARATOR)) if SEPARATOR in line else 0))
+    kept.wrap(Session, "_send", "together", lambda _, line: str(_steps(line)))
     kept.wrap(Session, "run", "step", lambda _, name, *__, **___: name)
     kept.wrap(bulk.Bulk, "send", "payload", lambda _, name, *__, **___: name)
     kept.wrap(Session, "end", "end", lambda _: "the lock is free")
