@@ -352,7 +352,10 @@ class Line:
     async def _end(self) -> None:
         self._server.close()
         await self._reset()
+        self._never.set()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if rest:
+            await asyncio.wait(rest, timeout=1)  # what is cancelled is told by asyncio as if it had failed
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
