@@ -82,7 +82,7 @@ def section(rounds: int = 3) -> str:
     counts = (1, 20, 50, 100)
     both = {count: lean(count, rounds) for count in counts}
     found = {count: ours for count, (ours, _) in both.items()}
-    took = {count: sorted(each.seconds for each in found[count])[rounds // 2] for count in counts}
+    took = {count: median([each.seconds for each in found[count]]) for count in counts}
     figures = [
         Figure(f"{count} hosts, × one", limit, took[count] / took[1], about=f"{took[count]:.1f} s / {took[1]:.1f} s")
         for count, limit in ((20, 2.0), (100, 6.0))

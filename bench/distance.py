@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from tests.sshd import Line, Sshd
+from tests.line import Line
+from tests.sshd import Sshd
 
 
 class Distance(Line):

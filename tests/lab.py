@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
+from tests.app import until
 from tests.supervise import descendants
 
 BRIDGE = "sw-lab0"
@@ -218,11 +219,8 @@ class Host:
 
     def _unplugged(self) -> None:
         """Its line is the kernel's to remove, a moment after its last process; the next boot brings its own."""
-        end = time.monotonic() + BOOT_S
-        while Path(f"/sys/class/net/vb-{self.name}").exists():
-            if time.monotonic() > end:
-                raise self._broken("keeps its line")
-            time.sleep(0.02)
+        line = Path(f"/sys/class/net/vb-{self.name}")
+        until(lambda: not line.exists(), limit_s=BOOT_S, what="the end of its line")
 
     def make(self) -> None:
         """Put the disk together: an overlay of this machine's /, and in it what is the host's own."""

@@ -12,7 +12,8 @@ import paramiko
 import pytest
 
 from tests.conftest import require
-from tests.sshd import Line, Sshd, toolbox
+from tests.line import Line
+from tests.sshd import Sshd, toolbox
 
 pytestmark = pytest.mark.journey
 

@@ -11,8 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
+from tests.line import Line
 from tests.reader import Reader
-from tests.sshd import Line, Sshd
+from tests.sshd import Sshd
 
 DISK = "size=24m,nr_inodes=2500"
 

@@ -15,7 +15,8 @@ from tests.faults.client import Client
 from tests.faults.site import Site, copied, renamed
 from tests.faults.verbs import AGAIN, VERBS, Verb
 from tests.gate import Gate
-from tests.sshd import Line, Sshd
+from tests.line import Line
+from tests.sshd import Sshd
 
 TELLS_S = 30  # so long a client may take to tell of what the host does already
 
